@@ -1,0 +1,34 @@
+"""What a quote is asked for: one basket with its context, as the core sees it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """The lines of one request and everything that a condition may ask about them.
+
+    `skus`, `line_ids` and `quantities_milli` run along the lines. `at_us` is the instant in microseconds since 1970 UTC.
+    `codes` are normalised and distinct. None is absent: a condition on it is false.
+    Attributes of the request stand before the customer's of the same name.
+    """
+
+    currency: str
+    skus: Sequence[str]
+    line_ids: Sequence[str]
+    quantities_milli: Sequence[int]
+    at_us: int
+    channel: str | None = None
+    store: str | None = None
+    market: str | None = None
+    customer_id: str | None = None
+    segments: tuple[str, ...] | None = None
+    level: str | None = None
+    orders: int | None = None
+    spend_minor: int | None = None
+    days_since_last_order: int | None = None
+    codes: tuple[str, ...] = ()
+    attributes: Mapping[str, str | int | bool] = field(default_factory=dict)
+    customer_attributes: Mapping[str, str | int | bool] = field(default_factory=dict)
+    shipping_minor: int | None = None
+    points: int = 0

@@ -1,0 +1,259 @@
+"""Steps 1 to 4 for the lines of a batch: list price, strategy, tiers, sale price, with the guardrails in between."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from app.pricing.basket import Basket
+from app.pricing.book import PriceBook
+from app.pricing.guardrails import Bounds, bounds_of, clamp_unit, highest_minor, lowest_minor
+from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, round_div
+from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
+from app.pricing.sale_prices import apply_sale_prices
+from app.pricing.scope import is_member
+from app.pricing.strategies import STRATEGIES
+from app.pricing.strategy import Inputs, apply_strategies, strategy_of
+from app.pricing.tiers import Parts, exact_amounts, scale_tier, shown_unit_e4, split_into_parts
+
+
+class LineStatus(IntEnum):
+    """Whether a line could be priced; the wire name is the lower-case name."""
+
+    OK = 0
+    NO_PRICE = 1
+    MIXED_TAX = 2
+    AMOUNT_OUT_OF_BOUNDS = 3
+
+
+class LinePrices(NamedTuple):
+    """The lines that could be priced, (n_kept,) each, in the order of the request; `status` is (n_lines,) over all lines."""
+
+    status: Int64s
+    kept: Int64s  # line of the request
+    basket: Int64s
+    sku_row: Int64s
+    quantity_milli: Int64s
+    entry: Int64s
+    tax_included: Bools
+    list_unit_e4: Int64s
+    list_minor: Int64s
+    strategy: Int64s  # row, −1 without
+    strategy_unit_e4: Int64s
+    strategy_status: Int64s
+    strategy_bound: Int64s  # 1 raised to the floor, −1 cut to the ceiling
+    tier_unit_e4: Int64s  # as shown
+    bounded_unit_e4: Int64s  # as shown, after the bounds
+    tier_bound: Int64s
+    sale: Int64s  # row, −1 without
+    sale_unit_e4: Int64s  # as shown
+    final_bound: Int64s
+    final_unit_e4: Int64s  # subtotal / quantity
+    unit_e4: Int64s  # as shown
+    subtotal_minor: Int64s
+    lowest_minor: Int64s
+    bounds: Bounds
+
+
+class _Asked(NamedTuple):
+    """The lines asked for: their places in the book (n_lines,) and the instants of their baskets (n_baskets,)."""
+
+    basket: Int64s
+    sku_row: Int64s
+    currency_row: Int64s
+    quantity_milli: Int64s
+    at_s: Int64s
+
+    def only(self, kept: Int64s) -> "_Asked":
+        return _Asked(self.basket[kept], self.sku_row[kept], self.currency_row[kept], self.quantity_milli[kept], self.at_s)
+
+
+def price_lines(book: PriceBook, baskets: Sequence[Basket]) -> LinePrices:
+    """Price each line by steps 1 to 4. Source: semantics.md 3 and SEMANTICS.md, Steps 1 to 4."""
+    asked = _read_lines(book, baskets)
+    status = np.full(asked.basket.size, LineStatus.NO_PRICE, np.int64)
+    kept = np.flatnonzero((asked.sku_row >= 0) & (asked.currency_row >= 0))
+    own = asked.only(kept)
+    entry = winning_entry(
+        book.entries, own.currency_row * book.n_skus + own.sku_row, _visible(book, baskets), own.basket, asked.at_s
+    )
+    has_entry = entry >= 0
+    kept, entry, own = kept[has_entry], entry[has_entry], own.only(np.flatnonzero(has_entry))
+    tax = book.price_lists.tax_included[book.entries.list_row[entry]]
+    status[kept] = np.where(_differs_from_first(tax, own.basket), LineStatus.MIXED_TAX, LineStatus.OK)
+    limit = AMOUNT_E7_MAX // own.quantity_milli
+    bounds = bounds_of(book.guardrails, own.currency_row * book.n_skus + own.sku_row)
+    is_over = (book.entries.unit_e4[entry] > limit) | (bounds.floor_e4 > limit)
+    status[kept[is_over & (status[kept] == LineStatus.OK)]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+    while True:
+        good = np.flatnonzero(status[kept] == LineStatus.OK)
+        kept, entry, own, tax = kept[good], entry[good], own.only(good), tax[good]
+        bounds = Bounds(*(column[good] for column in bounds))
+        priced, is_within = _price(book, status, kept, entry, own, tax, bounds)
+        if is_within.all():
+            return priced
+        status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+
+
+def _read_lines(book: PriceBook, baskets: Sequence[Basket]) -> _Asked:
+    count = [len(basket.skus) for basket in baskets]
+    row_of_sku = book.row_of_sku
+    currency = np.array([book.currency_rows.get(basket.currency, -1) for basket in baskets], np.int64)
+    basket_of_line = np.repeat(np.arange(len(baskets)), count)
+    return _Asked(
+        basket_of_line,
+        np.array([row_of_sku.get(sku, -1) for basket in baskets for sku in basket.skus], np.int64),
+        currency[basket_of_line],
+        np.array([quantity for basket in baskets for quantity in basket.quantities_milli], np.int64),
+        np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64),
+    )
+
+
+def _visible(book: PriceBook, baskets: Sequence[Basket]) -> Bools:
+    """The lists each basket may see, (n_baskets, n_lists); baskets of one context share the answer."""
+    seen: dict[tuple[object, ...], Bools] = {}
+    rows = []
+    for basket in baskets:
+        context = (basket.channel, basket.store, basket.market, basket.segments, basket.level)
+        row = seen.get(context)
+        if row is None:
+            row = seen[context] = visible_lists(book.price_lists, basket)
+        rows.append(row)
+    return np.stack(rows) if rows else np.zeros((0, len(book.price_lists.id)), np.bool_)
+
+
+def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
+    """Where a line's flag is not that of the first line of its basket; `basket` is sorted."""
+    if flag.size == 0:
+        return flag
+    is_first = np.concatenate([[True], basket[1:] != basket[:-1]])
+    first = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
+    return np.asarray(flag != flag[first], np.bool_)
+
+
+def _price(
+    book: PriceBook, status: Int64s, kept: Int64s, entry: Int64s, own: _Asked, tax: Bools, bounds: Bounds
+) -> tuple[LinePrices, Bools]:
+    """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
+    rounding = book.policy.rounding
+    key = own.currency_row * book.n_skus + own.sku_row
+    quantity, at_s = own.quantity_milli, own.at_s[own.basket]
+    list_unit = book.entries.unit_e4[entry]
+    strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
+
+    parts = split_into_parts(book.entries, entry, quantity, strategy_unit, rounding)
+    is_graduated = book.entries.mode[entry] == GRADUATED
+    after_tiers, is_within = exact_amounts(parts)
+    tier_unit = shown_unit_e4(parts, after_tiers, quantity, is_graduated, rounding)
+    parts = _clamped(parts, bounds)
+    bounded, is_still_within = exact_amounts(parts)
+    bounded_unit = shown_unit_e4(parts, bounded, quantity, is_graduated, rounding)
+    is_within &= is_still_within
+
+    parts, sale = apply_sale_prices(book.sales, parts, bounded, own.sku_row, own.currency_row, at_s, rounding)
+    after_sale, _ = exact_amounts(parts)
+    sale_unit = shown_unit_e4(parts, after_sale, quantity, is_graduated, rounding)
+    parts = _clamped(parts, bounds)
+    exact, is_still_within = exact_amounts(parts)
+    is_within &= is_still_within
+    lowest = lowest_minor(bounds, quantity)
+    subtotal = np.minimum(np.maximum(round_div(exact, E7, rounding), lowest), highest_minor(bounds, quantity))
+    is_within &= subtotal <= AMOUNT_MINOR_MAX
+    average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
+    priced = LinePrices(
+        status,
+        kept,
+        own.basket,
+        own.sku_row,
+        quantity,
+        entry,
+        tax,
+        list_unit,
+        round_div(list_unit * quantity, E7, rounding),
+        strategy,
+        strategy_unit,
+        strategy_status,
+        strategy_bound,
+        tier_unit,
+        bounded_unit,
+        np.sign(bounded - after_tiers),
+        sale,
+        sale_unit,
+        np.sign(subtotal - round_div(after_sale, E7, rounding)),
+        average,
+        np.where(is_graduated, average, parts.unit_e4[parts.lines.starts]),
+        subtotal,
+        lowest,
+        bounds,
+    )
+    return priced, is_within
+
+
+def _strategies(
+    book: PriceBook, key: Int64s, sku_row: Int64s, list_unit_e4: Int64s, bounds: Bounds
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """The strategy of each line, its unit price, status and bound."""
+    strategy = strategy_of(book.strategies, key)
+    unit, status, bound = list_unit_e4.copy(), np.zeros(key.size, np.int64), np.zeros(key.size, np.int64)
+    at = np.flatnonzero(strategy >= 0)
+    if at.size:
+        inputs = Inputs(
+            _cost_e4(book, key[at]), book.demand_e4[sku_row[at]], Bounds(*(column[at] for column in bounds)), book.policy.rounding
+        )
+        unit[at], status[at], bound[at] = apply_strategies(
+            book.strategies, STRATEGIES, book.endings, strategy[at], list_unit_e4[at], inputs
+        )
+    return strategy, unit, status, bound
+
+
+def _cost_e4(book: PriceBook, key: Int64s) -> Int64s:
+    """The known unit cost at each key, −1 without."""
+    if book.cost_key.size == 0:
+        return np.full(key.size, -1, np.int64)
+    at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
+    return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
+
+
+def _clamped(parts: Parts, bounds: Bounds) -> Parts:
+    line = parts.lines.group
+    return parts.at(clamp_unit(parts.unit_e4, Bounds(*(column[line] for column in bounds))))
+
+
+class NextTiers(NamedTuple):
+    """The next cheaper tiers of lines (n,): which kept line, how much more of it, and the tier's unit price."""
+
+    line: Int64s
+    needed_milli: Int64s
+    unit_e4: Int64s
+
+
+def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
+    """For each line whose entry has tiers, the first later step with a lower unit price. Source: SEMANTICS.md, Next benefit."""
+    entries = book.entries
+    tiered = np.flatnonzero(entries.mode[prices.entry] != NO_TIERS)
+    entry, quantity = prices.entry[tiered], prices.quantity_milli[tiered]
+    low = entries.tier_first[entry]
+    count = entries.tier_first[entry + 1] - low
+    line = np.repeat(np.arange(tiered.size), count)
+    step = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(line.size)
+    # The step the quantity is in is the first whose bound is at or above it.
+    is_at_or_later = entries.tier_up_to_milli[step] >= quantity[line]
+    at = np.flatnonzero(is_at_or_later)[::-1]
+    current = np.zeros(tiered.size, np.int64)
+    current[line[at]] = at
+    list_unit, unit = entries.unit_e4[entry][line], prices.strategy_unit_e4[tiered][line]
+    shown = np.where(
+        unit != list_unit,
+        scale_tier(entries.tier_unit_e4[step], list_unit, unit, book.policy.rounding),
+        entries.tier_unit_e4[step],
+    )
+    is_better = is_at_or_later & (shown < shown[current[line]])
+    at = np.flatnonzero(is_better)[::-1]
+    chosen = np.full(tiered.size, -1, np.int64)
+    chosen[line[at]] = at
+    found = np.flatnonzero(chosen >= 0)
+    below = entries.tier_up_to_milli[step[chosen[found]] - 1]
+    # A whole quantity goes on to the next whole number, a weighed one to the next thousandth.
+    starts = np.where(quantity[found] % MILLI == 0, (below // MILLI + 1) * MILLI, below + 1)
+    return NextTiers(tiered[found], starts - quantity[found], shown[chosen[found]])

@@ -1,0 +1,38 @@
+"""Bounds that stand in a type: read by validation, OpenAPI and Hypothesis alike.
+
+A kind's parameters are a frozen dataclass whose fields are annotated with these markers; the web layer makes its models from them.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.pricing.money import AMOUNT_MINOR_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalText:
+    """A plain decimal string with up to `places` decimals, from `low` to `high`, both inclusive."""
+
+    places: int
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An integer from `low` to `high`, both inclusive."""
+
+    low: int
+    high: int
+
+
+PercentOff = Annotated[str, DecimalText(4, "0", "100")]
+MarkupPercent = Annotated[str, DecimalText(4, "0", "10000")]
+UnitPrice = Annotated[str, DecimalText(4, "0", "10000000000")]
+QuantityText = Annotated[str, DecimalText(3, "0", "1000000")]
+AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
+PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]
+Times = Annotated[int, Bounds(1, 1_000_000)]
+
+# A message about one field of the parameters: (path inside the parameters, what is wrong).
+ParamProblem = tuple[str, str]

@@ -1,0 +1,24 @@
+"""The calculation policy of a price book. Source: semantics.md 2."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from app.pricing.allocation import Remainder
+from app.pricing.money import Rounding
+
+
+class Policy(NamedTuple):
+    """How a book rounds, splits and selects; the defaults are those of the service."""
+
+    rounding: Rounding = "half_up"
+    percent_base: Literal["running", "initial"] = "running"
+    remainder: Remainder = "largest"
+    exclusive_wins: bool = False
+    coupon_failure: Literal["partial", "all"] = "partial"
+
+
+def policy_of(body: Mapping[str, Any] | None) -> Policy:
+    """Read the policy document; None is the default policy."""
+    if body is None:
+        return Policy()
+    return Policy(**{name: body[name] for name in Policy._fields if name in body})

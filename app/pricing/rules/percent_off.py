@@ -1,0 +1,66 @@
+"""A percentage off the lines of the scope, or off the order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, parse_percent_ppm
+from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, take_percent
+
+KIND: Final = "percent_off"
+LEVELS: Final[tuple[Level, ...]] = ("line", "order")
+_BASES: Final = {None: BASE_POLICY, "running": BASE_RUNNING, "initial": BASE_INITIAL, "list": BASE_LIST}
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """`of` is the base of the percentage, by default the policy's; `cap` bounds the discount over the basket."""
+
+    percent: PercentOff
+    cap: PositiveAmountMinor | None = None
+    of: Literal["running", "initial", "list"] | None = None
+
+
+def check(params: Params, level: Level) -> list[ParamProblem]:
+    """Each field's bounds say all."""
+    return []
+
+
+def holds_amounts(params: Params) -> bool:
+    """The cap is money."""
+    return params.cap is not None
+
+
+def personal_inputs(params: Params) -> tuple[str, ...]:
+    """None."""
+    return ()
+
+
+class Packed(NamedTuple):
+    """Parameters by row."""
+
+    off_ppm: Int64s
+    base: Int64s
+    cap_minor: Int64s
+
+
+def pack(params: Sequence[Params]) -> Packed:
+    """Lay out the parameters."""
+    return Packed(
+        np.array([parse_percent_ppm(one.percent) for one in params], np.int64),
+        np.array([_BASES[one.of] for one in params], np.int64),
+        np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
+    )
+
+
+def reward(packed: Packed, turn: Turn) -> Reward:
+    """round(base × percent), on each line or once over the order."""
+    return take_percent(turn, packed.off_ppm[turn.row], packed.base[turn.row], cap=packed.cap_minor[turn.row])
+
+
+def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
+    """A percentage has no next step."""
+    raise AssertionError("percent_off offers no steps")

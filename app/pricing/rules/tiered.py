@@ -1,0 +1,118 @@
+"""A discount that grows with the quantity or spend in the scope, or with the customer's orders or spend."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_milli, parse_decimal, parse_percent_ppm
+from app.pricing.params import Bounds, DecimalText, ParamProblem, PercentOff, PositiveAmountMinor
+from app.pricing.reasons import Reason, Unit
+from app.pricing.rewards import ABSENT, Level, Reward, Steps, Turn, offered, pack_steps, spend_of_scope, take_step
+
+KIND: Final = "tiered"
+LEVELS: Final[tuple[Level, ...]] = ("line", "order")
+_QUANTITY: Final = 0
+_SPEND: Final = 1
+_CUSTOMER_ORDERS: Final = 2
+_CUSTOMER_SPEND: Final = 3
+_BY: Final = {"quantity": _QUANTITY, "spend": _SPEND, "customer.orders": _CUSTOMER_ORDERS, "customer.spend": _CUSTOMER_SPEND}
+_NEEDED: Final = ("quantity_needed", "spend_needed", "orders_needed", "customer_spend_needed")
+_UNITS: Final = np.array([Unit.MILLI, Unit.MINOR, Unit.COUNT, Unit.MINOR], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From this measure on (inclusive; a quantity, minor units or a number of orders) a percentage or an amount."""
+
+    from_: Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)] | Annotated[str, DecimalText(3, "0", "1000000")]
+    percent: PercentOff | None = None
+    amount: PositiveAmountMinor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The last step that the measure reaches is the one that counts."""
+
+    by: Literal["quantity", "spend", "customer.orders", "customer.spend"]
+    steps: tuple[Step, ...]
+
+
+def check(params: Params, level: Level) -> list[ParamProblem]:
+    """Steps rise; each gives either a percentage or an amount; only quantities have decimals."""
+    problems: list[ParamProblem] = []
+    if not 1 <= len(params.steps) <= 100:
+        problems.append(("steps", "between 1 and 100 steps"))
+    reached = -1
+    for number, step in enumerate(params.steps):
+        if (step.percent is None) == (step.amount is None):
+            problems.append((f"steps[{number}]", "give either a percent or an amount"))
+        if params.by != "quantity" and isinstance(step.from_, str):
+            problems.append((f"steps[{number}].from", "must be an integer"))
+        elif (threshold := _threshold(step, params.by)) <= reached:
+            problems.append((f"steps[{number}].from", "the steps must rise"))
+        else:
+            reached = threshold
+    return problems
+
+
+def _threshold(step: Step, by: str) -> int:
+    return parse_decimal(str(step.from_), 3 if by == "quantity" else 0)
+
+
+def holds_amounts(params: Params) -> bool:
+    """Amounts and spend are money."""
+    return params.by in ("spend", "customer.spend") or any(step.amount is not None for step in params.steps)
+
+
+def personal_inputs(params: Params) -> tuple[str, ...]:
+    """The customer's figure, when that is the measure."""
+    return (params.by,) if params.by.startswith("customer.") else ()
+
+
+class Packed(NamedTuple):
+    """Parameters by row."""
+
+    by: Int64s
+    steps: Steps
+    by_of_step: Int64s
+
+
+def pack(params: Sequence[Params]) -> Packed:
+    """Lay out the parameters."""
+    return Packed(
+        np.array([_BY[one.by] for one in params], np.int64),
+        pack_steps(
+            [
+                [(_threshold(step, one.by), parse_percent_ppm(step.percent or "0"), step.amount or 0) for step in one.steps]
+                for one in params
+            ]
+        ),
+        np.array([_BY[one.by] for one in params for _ in one.steps], np.int64),
+    )
+
+
+def reward(packed: Packed, turn: Turn) -> Reward:
+    """The percentage or amount of the step that the measure reaches."""
+    by = packed.by[turn.row]
+    measure = np.select(
+        [by == _QUANTITY, by == _SPEND, by == _CUSTOMER_ORDERS],
+        [turn.lines.sum(turn.quantity_milli), spend_of_scope(turn), turn.orders],
+        turn.spend_minor,
+    )
+    is_missing = (by >= _CUSTOMER_ORDERS) & (measure == ABSENT)
+    found = take_step(turn, packed.steps, np.maximum(measure, 0), times=None, unit=_UNITS[by], below=Reason.TIER_NOT_REACHED)
+    is_there = ~is_missing
+    return found._replace(
+        line_minor=np.where(is_there[turn.lines.group], found.line_minor, 0),
+        across_minor=np.where(is_there, found.across_minor, 0),
+        reason=np.where(is_there, found.reason, Reason.ATTRIBUTE_MISSING),
+        next_step=np.where(is_there, found.next_step, -1),
+    )
+
+
+def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
+    """What the next step gives, and how much of the measure is missing."""
+    by = int(packed.by_of_step[step])
+    return {_NEEDED[by]: format_milli(needed) if by == _QUANTITY else needed, **offered(packed.steps, step, times)}

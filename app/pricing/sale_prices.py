@@ -1,0 +1,79 @@
+"""Step 4, sale prices: of those in force, the one that makes the line cheapest."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from app.pricing.allocation import groups_of
+from app.pricing.money import PPM, Int64s, Rounding, round_mul_div
+from app.pricing.schedule import ScheduleTable, is_active
+from app.pricing.scope import ScopeIndex, candidates
+from app.pricing.tiers import Parts, exact_amounts
+
+ANY_CURRENCY: Final = -1
+FIXED: Final = 0
+PERCENT: Final = 1
+AMOUNT: Final = 2
+
+
+class SalePrices(NamedTuple):
+    """The sale prices of a book by row, in the order of their ids."""
+
+    scopes: ScopeIndex
+    schedule: ScheduleTable
+    currency_row: Int64s  # (n_sales,) or ANY_CURRENCY
+    mode: Int64s  # FIXED, PERCENT, AMOUNT
+    value: Int64s  # unit_e4, ppm, unit_e4
+
+
+def apply_sale_prices(
+    sales: SalePrices, parts: Parts, amount_e7: Int64s, sku_row: Int64s, currency_row: Int64s, at_s: Int64s, rounding: Rounding
+) -> tuple[Parts, Int64s]:
+    """Lower the parts of each line by its best sale price. Returns the parts and the sale's row per line, −1 without.
+
+    `amount_e7`, `sku_row`, `currency_row` and `at_s` are (n_lines,). Source: SEMANTICS.md, Sale price.
+    """
+    none = np.full(sku_row.size, -1, np.int64)
+    if sales.mode.size == 0:
+        return parts, none
+    line, sale = candidates(sales.scopes, sku_row)
+    its_currency = sales.currency_row[sale]
+    holds = (its_currency == ANY_CURRENCY) | (its_currency == currency_row[line])
+    holds &= is_active(sales.schedule, sale, at_s[line])
+    line, sale = line[holds], sale[holds]
+    if line.size == 0:
+        return parts, none
+
+    # Lay out the parts of each (line, sale) and price them, to compare the exact amounts.
+    starts = parts.lines.starts
+    count = np.diff(np.append(starts, parts.unit_e4.size))[line]
+    pair = np.repeat(np.arange(line.size), count)
+    part = np.repeat(starts[line] - (np.cumsum(count) - count), count) + np.arange(pair.size)
+    unit = _lowered(sales, sale[pair], parts.unit_e4[part], rounding)
+    offered, _ = exact_amounts(Parts(groups_of(pair), parts.quantity_milli[part], unit, parts.fee_minor[part]))
+
+    order = np.lexsort((sale, offered, line))
+    is_first = np.empty(order.size, np.bool_)
+    is_first[0] = True
+    np.not_equal(line[order][1:], line[order][:-1], out=is_first[1:])
+    best = order[is_first]
+    best = best[offered[best] < amount_e7[line[best]]]
+
+    chosen_pair = np.zeros(line.size, np.bool_)
+    chosen_pair[best] = True
+    is_chosen_part = chosen_pair[pair]
+    new_unit = parts.unit_e4.copy()
+    new_unit[part[is_chosen_part]] = unit[is_chosen_part]
+    sale_of_line = none
+    sale_of_line[line[best]] = sale[best]
+    return parts.at(new_unit), sale_of_line
+
+
+def _lowered(sales: SalePrices, sale: Int64s, unit_e4: Int64s, rounding: Rounding) -> Int64s:
+    """The unit price of each part (n,) under a sale price (n,); never above what it was, never below 0."""
+    mode, value = sales.mode[sale], sales.value[sale]
+    off_percent = round_mul_div(unit_e4, np.where(mode == PERCENT, value, 0), PPM, rounding)
+    lowered: Int64s = np.select(
+        [mode == FIXED, mode == PERCENT], [np.minimum(unit_e4, value), unit_e4 - off_percent], np.maximum(unit_e4 - value, 0)
+    )
+    return lowered

@@ -1,0 +1,128 @@
+"""When a rule holds: schedules compiled to sorted UTC intervals, and the question whether a rule is active at an instant.
+
+Instants are whole seconds since 1970 UTC; intervals are half-open [from, to).
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from app.pricing.money import Bools, Int64s
+
+EARLIEST_S: Final = 0
+LATEST_S: Final = 2**33 - 1
+_ROW_STRIDE: Final = 2**33
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_BACK: Final = timedelta(days=400)
+_AHEAD: Final = timedelta(days=800)
+
+type Intervals = list[tuple[int, int]]
+
+
+class ScheduleTable(NamedTuple):
+    """The intervals of all rules of a table, in one sorted array.
+
+    A key is row · 2^33 + second, so that one search answers for many (row, instant) pairs of different rows.
+    """
+
+    is_always: Bools  # (n_rows,)
+    start_key: Int64s  # (n_intervals,)
+    end_key: Int64s  # (n_intervals,)
+
+
+def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int) -> Intervals:
+    """Turn a schedule into its UTC intervals.
+
+    A weekly pattern is laid out from 400 days before to 800 days after the instant of publishing. Local times that do not exist or
+    occur twice are resolved as `zoneinfo` with fold=0. Raises ValueError on an unknown zone, an empty interval or a pattern that never holds.
+    """
+    try:
+        zone = ZoneInfo(schedule["timezone"])
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("unknown time zone") from error
+    start = _instant(schedule["from"], zone) if schedule.get("from") else EARLIEST_S
+    end = _instant(schedule["to"], zone) if schedule.get("to") else LATEST_S
+    if start >= end:
+        raise ValueError("'from' must lie before 'to'")
+    if schedule.get("weekly") is None:
+        return [(start, end)]
+    windows = _weekly(schedule["weekly"], zone, datetime.fromtimestamp(published_at_us // 1_000_000, UTC))
+    clipped = [(max(low, start), min(high, end)) for low, high in windows if low < end and high > start]
+    if not clipped:
+        raise ValueError("the weekly pattern never holds between 'from' and 'to'")
+    return _merged(clipped)
+
+
+def _instant(text: str, zone: ZoneInfo) -> int:
+    """Seconds of a local date and time. Raises ValueError when it carries an offset or falls outside 1970 to 2242."""
+    local = datetime.fromisoformat(text)
+    if local.tzinfo is not None:
+        raise ValueError("a local time has no offset")
+    second = _second(local, zone)
+    if not EARLIEST_S <= second <= LATEST_S:
+        raise ValueError("the time lies outside the years 1970 to 2242")
+    return second
+
+
+def _second(local: datetime, zone: ZoneInfo) -> int:
+    return int(local.replace(tzinfo=zone, fold=0).timestamp())
+
+
+def _weekly(weekly: Mapping[str, Any], zone: ZoneInfo, published_at: datetime) -> Intervals:
+    days = {_DAYS.index(day) for day in weekly["days"]}
+    start, end = time.fromisoformat(weekly["start"]), time.fromisoformat(weekly["end"])
+    crosses_midnight = end <= start
+    first: date = (published_at - _BACK).date()
+    windows: Intervals = []
+    for offset in range((_BACK + _AHEAD).days + 1):
+        day = first + timedelta(days=offset)
+        if day.weekday() in days:
+            low = _second(datetime.combine(day, start), zone)
+            high = _second(datetime.combine(day + timedelta(days=crosses_midnight), end), zone)
+            if low < high:
+                windows.append((low, high))
+    return windows
+
+
+def _merged(windows: Intervals) -> Intervals:
+    merged: Intervals = []
+    for low, high in sorted(windows):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
+    """Pack the intervals of rows 0, 1, ...; None is always active."""
+    start: list[int] = []
+    end: list[int] = []
+    for row, intervals in enumerate(schedules):
+        for low, high in intervals or ():
+            start.append(row * _ROW_STRIDE + low)
+            end.append(row * _ROW_STRIDE + high)
+    is_always = np.array([intervals is None for intervals in schedules], np.bool_)
+    return ScheduleTable(is_always, np.array(start, np.int64), np.array(end, np.int64))
+
+
+def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
+    """Tell which rows (n,) are active at their instants (n,) in seconds."""
+    always = table.is_always[row]
+    if table.start_key.size == 0:
+        return always
+    key = row * _ROW_STRIDE + at_s
+    found = np.searchsorted(table.start_key, key, side="right") - 1
+    at = np.maximum(found, 0)
+    # An interval of another row has another stride, so its end lies below the key and the test fails by itself.
+    return always | ((found >= 0) & (key < table.end_key[at]))
+
+
+def next_change_s(boundaries: Sequence[int], at_s: int) -> int:
+    """The first boundary after an instant: until then nothing that depends on time alone changes."""
+    index = bisect_right(boundaries, at_s)
+    return boundaries[index] if index < len(boundaries) else LATEST_S

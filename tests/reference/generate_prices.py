@@ -1,0 +1,210 @@
+"""Random products, price lists, prices, sale prices, strategies, endings, signals and guardrails."""
+
+from random import Random
+
+from tests.reference.figures import parse_unit_e4, show_unit
+from tests.reference.generate_pieces import (
+    BRANDS,
+    CATEGORIES,
+    CHANNELS,
+    COLOURS,
+    LEVELS,
+    MARKETS,
+    SEGMENTS,
+    SKUS,
+    STORES,
+    TAGS,
+    chance,
+    percent,
+    schedule,
+    scope,
+    unit_price,
+)
+from tests.reference.guardrails import bounds_of
+from tests.reference.shop import Body, Documents, Shop
+
+INSTANTS = ("2026-01-01T00:00:00Z", "2026-11-27T12:00:00Z", "2026-11-27T11:30:00Z", "2027-03-28T01:00:00Z")
+AT = "2026-06-01T00:00:00Z"
+TIERS_UP_TO: tuple[tuple[int | str, ...], ...] = ((9,), (2, 10), ("0.5", 3, "9.5"), (1, 2, 3), ("10.001", 50))
+
+
+def price_documents(rng: Random, currencies: tuple[str, str], scale: int) -> dict[str, dict[str, Body]]:
+    """Return products, price lists and prices; some SKUs have no product, some lists are hardly ever met."""
+    lists = _price_lists(rng)
+    prices: dict[str, Body] = {}
+    for sku in SKUS:
+        for price_list in ("default", *(name for name in lists if name != "default")):
+            if not chance(rng, 0.95 if price_list == "default" else 0.3):
+                continue
+            for currency in (currencies[0], *currencies[1:]) if chance(rng, 0.2) else currencies[:1]:
+                for price in _prices(rng, sku, price_list, currency, scale):
+                    prices[f"{sku}|{price_list}|{currency}|{price['valid_from'] or ''}"] = price
+    if not prices:
+        prices[f"S1|default|{currencies[0]}|"] = _price(rng, "S1", "default", currencies[0], scale, None)
+    return {"products": _products(rng), "price-lists": lists, "prices": prices}
+
+
+def _products(rng: Random) -> dict[str, Body]:
+    return {
+        sku: {
+            "name": f"Product {sku}",
+            "category": rng.choice((*CATEGORIES, "a/b/c", None)),
+            "brand": rng.choice((*BRANDS, None)),
+            "tags": rng.sample(TAGS, rng.randint(0, 2)),
+            "attributes": {"colour": rng.choice(COLOURS)} if chance(rng, 0.6) else {},
+        }
+        for sku in SKUS
+        if chance(rng, 0.9)
+    }
+
+
+def _price_lists(rng: Random) -> dict[str, Body]:
+    tax_included = chance(rng, 0.5)
+    made: dict[str, Body] = {}
+    if chance(rng, 0.5) or tax_included:
+        made["default"] = _price_list(rng, tax_included, {})
+    for name in ("l1", "l2", "l3")[: rng.choice((0, 1, 2, 3))]:
+        match = {
+            "groups": rng.sample((*SEGMENTS, *LEVELS), 2) if chance(rng, 0.3) else [],
+            "stores": [rng.choice(STORES)] if chance(rng, 0.3) else [],
+            "channels": [rng.choice(CHANNELS)] if chance(rng, 0.3) else [],
+            "markets": [rng.choice(MARKETS)] if chance(rng, 0.3) else [],
+        }
+        made[name] = _price_list(rng, tax_included != chance(rng, 0.04), match)
+    return made
+
+
+def _price_list(rng: Random, tax_included: bool, match: dict[str, list[str]]) -> Body:
+    fields: dict[str, list[str]] = {"groups": [], "stores": [], "channels": [], "markets": []}
+    return {"name": None, "priority": rng.choice((0, 0, 1, -1)), "tax_included": tax_included, "match": fields | match}
+
+
+def _prices(rng: Random, sku: str, price_list: str, currency: str, scale: int) -> list[Body]:
+    starts: set[str | None] = {rng.choice(INSTANTS)} if chance(rng, 0.1) else {None}
+    if chance(rng, 0.25):
+        starts.add(rng.choice(INSTANTS))
+    return [_price(rng, sku, price_list, currency, scale, start) for start in sorted(starts, key=str)]
+
+
+def _price(rng: Random, sku: str, price_list: str, currency: str, scale: int, valid_from: str | None) -> Body:
+    valid_to = rng.choice(("2026-11-27T12:00:00Z", "2028-01-01T00:00:00Z")) if chance(rng, 0.05) else None
+    return {
+        "sku": sku,
+        "currency": currency,
+        "price_list": price_list,
+        "unit_price": unit_price(rng, scale),
+        "tiers": _tiers(rng, scale) if chance(rng, 0.4) else None,
+        "valid_from": valid_from,
+        "valid_to": valid_to if valid_to is not None and valid_to > (valid_from or "") else None,
+    }
+
+
+def _tiers(rng: Random, scale: int) -> Body:
+    steps = []
+    for up_to in (*rng.choice(TIERS_UP_TO), None):
+        fee = rng.choice((1, 99, scale)) if chance(rng, 0.1) else 0
+        steps.append({"up_to": up_to, "unit_price": unit_price(rng, scale), "flat_fee": fee})
+    if chance(rng, 0.7):
+        falling = sorted((step["unit_price"] for step in steps), key=lambda text: -parse_unit_e4(str(text)))
+        steps = [{**step, "unit_price": price} for step, price in zip(steps, falling, strict=True)]
+    return {"mode": rng.choice(("volume", "graduated")), "steps": steps}
+
+
+def rules_of_prices(rng: Random, currencies: tuple[str, str], scale: int, documents: Documents) -> dict[str, dict[str, Body]]:
+    """Return what moves prices: sale prices, strategies with endings and signals, and guardrails that never contradict."""
+    made: dict[str, dict[str, Body]] = {
+        "sale-prices": {f"sale{i}": _sale_price(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
+        "endings": {f"e-{currency}": _endings(rng, currency, scale) for currency in currencies},
+        "strategies": {f"st{i}": _strategy(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 3)))},
+        "signals-costs": {
+            f"{sku}|{currency}": {"sku": sku, "currency": currency, "unit_cost": unit_price(rng, max(1, scale // 2)), "at": AT}
+            for sku in SKUS
+            for currency in currencies
+            if chance(rng, 0.8)
+        },
+        "signals-demand": {
+            sku: {"sku": sku, "index": rng.choice(("1.15", "0.5", "1", "2.3333")), "at": AT} for sku in SKUS if chance(rng, 0.4)
+        },
+        "guardrails": {f"g{i}": _guardrail(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
+    }
+    _drop_contradictions({**documents, **made}, made["guardrails"])
+    return made
+
+
+def _sale_price(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
+    kind = rng.choice(("unit_price", "percent", "amount"))
+    value = percent(rng) if kind == "percent" else unit_price(rng, scale if kind == "unit_price" else max(1, scale // 3))
+    return {
+        "name": "Sale",
+        "scope": scope(rng),
+        "currency": None if kind == "percent" and chance(rng, 0.7) else rng.choice((currencies[0], currencies[0], currencies[1])),
+        "unit_price": None,
+        "percent": None,
+        "amount": None,
+        "schedule": schedule(rng),
+        "stock_cap": None,
+        "per_customer_cap": None,
+    } | {kind: value}
+
+
+def _endings(rng: Random, currency: str, scale: int) -> Body:
+    choices = (["99", "49"], ["9"], ["95"], ["0", "5"], ["999"], ["00", "90"], ["7", "77"])
+    bands = [{"up_to": scale // 2 + 1, "endings": rng.choice(choices)}] if chance(rng, 0.5) else []
+    bands.append({"up_to": None if chance(rng, 0.8) else scale * 2 + 2, "endings": rng.choice(choices)})
+    return {"currency": currency, "bands": bands, "direction": rng.choice(("nearest", "nearest", "down", "up", "profit"))}
+
+
+def _strategy(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
+    currency = rng.choice((currencies[0], currencies[0], currencies[1]))
+    kind = rng.choice(("cost_plus", "elasticity", "elasticity"))
+    return {
+        "kind": kind,
+        "scope": scope(rng),
+        "currency": currency,
+        "params": _cost_plus(rng, scale) if kind == "cost_plus" else _elasticity(rng, scale),
+        "endings": f"e-{currency}" if chance(rng, 0.4) else None,
+    }
+
+
+def _cost_plus(rng: Random, scale: int) -> Body:
+    made: Body = {"markup": None, "margin": None, "amount": rng.choice(("0", "0", "0.5", unit_price(rng, scale)))}
+    field = rng.choice(("markup", "margin"))
+    return made | {field: rng.choice(("50", "12.5", "33.3333", "0", "99.9", "25"))}
+
+
+def _elasticity(rng: Random, scale: int) -> Body:
+    form = rng.choice(("iso_elastic", "linear", "logit"))
+    return {
+        "form": form,
+        "elasticity": rng.choice(("-2.4", "-1.5", "-1.0001", "-1", "-0.8", "-3", "-2", "-5.25")),
+        "reference_price": str(max(1, scale)) if chance(rng, 0.5) else f"{scale}.5",
+        "reference_share": rng.choice(("20", "5.5", "60")) if form == "logit" else None,
+        "objective": rng.choice(("profit", "profit", "revenue")),
+        "stock_value": rng.choice(("0", "0", "0", str(scale // 10))),
+    }
+
+
+def _guardrail(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
+    floor, ceiling = sorted((parse_unit_e4(unit_price(rng, scale)), parse_unit_e4(unit_price(rng, scale))))
+    has = rng.choice((("floor",), ("floor",), ("ceiling",), ("floor", "ceiling")))
+    return {
+        "scope": scope(rng),
+        "currency": rng.choice((currencies[0], currencies[0], currencies[0], currencies[1])),
+        "floor": show_unit(floor) if "floor" in has else None,
+        "ceiling": show_unit(ceiling) if "ceiling" in has else None,
+    }
+
+
+def _drop_contradictions(documents: Documents, guardrails: dict[str, Body]) -> None:
+    """Take ceilings away until no SKU of the book has a floor above its ceiling: such a book is not published."""
+    shop = Shop(documents, {}, 0)
+    currencies = {body["currency"] for body in guardrails.values()}
+    for sku in {*SKUS, *(price["sku"] for price in documents["prices"].values())}:
+        for currency in currencies:
+            while True:
+                bounds = bounds_of(shop, currency, sku)
+                if bounds.floor is None or bounds.ceiling is None or bounds.floor.unit_e4 <= bounds.ceiling.unit_e4:
+                    break
+                guardrails[bounds.ceiling.rule]["ceiling"] = None
+    for rule in [rule for rule, body in guardrails.items() if body["floor"] is None and body["ceiling"] is None]:
+        del guardrails[rule]

@@ -1,0 +1,169 @@
+"""Random promotions and coupons, made to meet: few lanes, few priorities, shared groups, exclusives."""
+
+from random import Random
+from typing import Any
+
+from tests.reference.generate_pieces import (
+    CHANNELS,
+    LEVELS,
+    MARKETS,
+    SEGMENTS,
+    STORES,
+    amount,
+    chance,
+    percent,
+    quantity,
+    schedule,
+    scope,
+)
+from tests.reference.shop import Body
+
+KINDS = ("percent_off", "percent_off", "amount_off", "amount_off", "fixed_price", "tiered", "spend_save")
+
+
+def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) -> dict[str, dict[str, Body]]:
+    """Return promotions and the coupons that unlock some of them."""
+    promotions = {f"p{i:02}": _promotion(rng, currencies, scale) for i in range(rng.choice((0, 1, 2, 3, 5, 8, 12)))}
+    coupons: dict[str, Body] = {}
+    for rule, body in promotions.items():
+        if body["requires_code"] or chance(rng, 0.1):
+            coupons[f"c-{rule}"] = {"promotion": rule, "codes": [f"{rule}-{i}".upper() for i in range(rng.choice((1, 1, 2)))]}
+    return {"promotions": promotions, "coupons": coupons}
+
+
+def _promotion(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
+    kind = rng.choice(KINDS)
+    level = "line" if kind == "fixed_price" else rng.choice(("line", "line", "order"))
+    if kind == "spend_save":
+        level = rng.choice(("line", "order", "order"))
+    params = PARAMS[kind](rng, level, scale)
+    conditions = _condition(rng, scale, 0) if chance(rng, 0.4) else None
+    holds_anywhere = kind == "percent_off" and params["cap"] is None and conditions is None and chance(rng, 0.5)
+    return {
+        "name": f"A {kind}",
+        "kind": kind,
+        "params": params,
+        "level": level,
+        "currency": None if holds_anywhere else rng.choice((currencies[0],) * 5 + (currencies[1],)),
+        "scope": scope(rng),
+        "conditions": conditions,
+        "schedule": schedule(rng) if chance(rng, 0.5) else None,
+        "lane": rng.choice((0, 0, 0, 1, -1)),
+        "priority": rng.choice((0, 0, 10, 10, -5)),
+        "group": rng.choice((None, None, "g", "h")),
+        "exclusive": chance(rng, 0.15),
+        "not_on_sale": chance(rng, 0.2),
+        "requires_code": chance(rng, 0.25),
+        "limits": None,
+        "funding": [],
+    }
+
+
+def _percent_off(rng: Random, level: str, scale: int) -> Body:
+    of = rng.choice(("running", "initial", "list", None))
+    return {"percent": percent(rng), "cap": amount(rng, scale) if chance(rng, 0.3) else None, "of": of}
+
+
+def _amount_off(rng: Random, level: str, scale: int) -> Body:
+    per = "across" if level == "order" else rng.choice(("unit", "line", "across"))
+    return {"amount": amount(rng, scale), "per": per, "cap": amount(rng, scale) if chance(rng, 0.3) else None}
+
+
+def _fixed_price(rng: Random, level: str, scale: int) -> Body:
+    return {"unit_price": rng.choice((str(scale // 2), f"{scale // 3}.5", "0", "0.8", str(scale - scale // 4)))}
+
+
+def _gives(rng: Random, scale: int) -> Body:
+    made: Body = {"percent": None, "amount": None}
+    return made | ({"percent": percent(rng)} if chance(rng, 0.5) else {"amount": amount(rng, scale)})
+
+
+def _tiered(rng: Random, level: str, scale: int) -> Body:
+    by = rng.choice(("quantity", "quantity", "spend", "spend", "customer.orders", "customer.spend"))
+    starts: tuple[Any, ...] = {
+        "quantity": (1, "2.5", 10),
+        "spend": (1, scale, 3 * scale + 1),
+        "customer.orders": (1, 4, 10),
+        "customer.spend": (1_000, 5_000, 120_001),
+    }[by]
+    kept = sorted(rng.sample(range(3), rng.randint(1, 3)))
+    if by == "spend" and scale == 1:
+        kept = [0, 2]
+    return {"by": by, "steps": [{"from": starts[i], **_gives(rng, scale)} for i in kept]}
+
+
+def _spend_save(rng: Random, level: str, scale: int) -> Body:
+    made: Body = {"threshold": None, "amount": None, "percent": None, "repeat": False, "max_times": None, "steps": None}
+    if chance(rng, 0.4):
+        starts = sorted({scale, rng.randint(1, 4 * scale), 5 * scale + 1})
+        return made | {"steps": [{"threshold": start, **_gives(rng, scale)} for start in starts]}
+    made["threshold"] = rng.randint(1, 3 * scale + 1)
+    if chance(rng, 0.5):
+        return made | {"amount": amount(rng, scale), "repeat": True, "max_times": rng.choice((None, None, 1, 2, 3))}
+    return made | _gives(rng, scale)
+
+
+PARAMS = {
+    "percent_off": _percent_off,
+    "amount_off": _amount_off,
+    "fixed_price": _fixed_price,
+    "tiered": _tiered,
+    "spend_save": _spend_save,
+}
+
+
+def _condition(rng: Random, scale: int, depth: int) -> Body:
+    kind = rng.random()
+    if depth < 2 and kind < 0.2:
+        return {"all": [_condition(rng, scale, depth + 1) for _ in range(rng.choice((0, 1, 2, 2)))]}
+    if depth < 2 and kind < 0.4:
+        return {"any": [_condition(rng, scale, depth + 1) for _ in range(rng.choice((0, 1, 2, 2)))]}
+    if depth < 2 and kind < 0.5:
+        return {"not": _condition(rng, scale, depth + 1)}
+    return _comparison(rng, scale)
+
+
+def _comparison(rng: Random, scale: int) -> Body:
+    kind = rng.choice(("amount", "amount", "quantity", "number", "number", "text", "set", "boolean"))
+    if kind == "amount":
+        made: Body = {"attribute": rng.choice(("order.subtotal", "scope.subtotal")), "value": rng.randint(0, 4 * scale)}
+        if chance(rng, 0.6):
+            made["basis"] = rng.choice(("running", "before"))
+        return made | {"op": rng.choice((">=", ">=", ">", "<", "<=", "==", "!="))}
+    if kind == "quantity":
+        name = rng.choice(("order.quantity", "scope.quantity", "order.distinct"))
+        value = rng.choice((1, 2, 3)) if name == "order.distinct" else quantity(rng)
+        return {"attribute": name, "op": rng.choice((">=", ">", "<", "<=", "==", "!=")), "value": value}
+    if kind == "number":
+        name, values = rng.choice(NUMBERS)
+        if chance(rng, 0.2):
+            return {"attribute": name, "op": rng.choice(("in", "not_in")), "value": rng.sample(values, 2)}
+        return {"attribute": name, "op": rng.choice((">=", ">", "<", "<=", "==", "!=")), "value": rng.choice(values)}
+    if kind == "text":
+        name, texts = rng.choice(TEXTS)
+        if chance(rng, 0.4):
+            return {"attribute": name, "op": rng.choice(("in", "not_in")), "value": list(texts[:2])}
+        return {"attribute": name, "op": rng.choice(("==", "!=")), "value": rng.choice(texts)}
+    if kind == "set":
+        if chance(rng, 0.4):
+            return {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
+        op = rng.choice(("contains_any", "contains_none"))
+        return {"attribute": "customer.segments", "op": op, "value": rng.sample(SEGMENTS, rng.randint(1, 2))}
+    name = rng.choice(("customer.first_order", "attributes.member"))
+    return {"attribute": name, "op": rng.choice(("==", "!=")), "value": chance(rng, 0.5)}
+
+
+NUMBERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("customer.orders", (0, 1, 4, 5)),
+    ("customer.spend", (0, 1_000, 120_000)),
+    ("customer.days_since_last_order", (29, 30, 31)),
+    ("attributes.age", (17, 18, 65)),
+    ("attributes.score", ("0.5", "1", "2.25")),
+)
+TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("channel", CHANNELS),
+    ("store", STORES),
+    ("market", MARKETS),
+    ("customer.level", LEVELS),
+    ("attributes.plan", ("free", "pro")),
+)

@@ -1,0 +1,204 @@
+"""Steps 1 to 4: the price of a line, from its list price to its subtotal."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tests.reference.entries import Entry, winning_entry
+from tests.reference.figures import (
+    AMOUNT_MAX_MINOR,
+    amount_of,
+    parse_quantity_milli,
+    parse_rate_ppm,
+    parse_unit_e4,
+    show_unit,
+    unit_of,
+)
+from tests.reference.guardrails import Bounds, bounds_of
+from tests.reference.scopes import has
+from tests.reference.shop import Body, Request, Shop, names_currency
+from tests.reference.strategies import strategy_outcome
+from tests.reference.times import is_active
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a line: (quantity_milli, unit_e4) each, and the flat fees of all."""
+
+    parts: tuple[tuple[int, int], ...]
+    fees_minor: int = 0
+    is_graduated: bool = False
+
+    def amount(self) -> Fraction:
+        """Return the exact amount in minor units."""
+        return sum((amount_of(unit_e4, quantity) for quantity, unit_e4 in self.parts), Fraction(self.fees_minor))
+
+    def clamped(self, bounds: Bounds) -> "Parts":
+        """Return the parts with each unit price in the bounds."""
+        return Parts(
+            tuple((quantity, bounds.clamp_unit(unit)) for quantity, unit in self.parts), self.fees_minor, self.is_graduated
+        )
+
+
+@dataclass
+class Line:
+    """A line on its way: what steps 1 to 4 made of it, then what promotions leave of it."""
+
+    id: str
+    sku: str
+    quantity_milli: int
+    entry: Entry
+    bounds: Bounds
+    list_unit_e4: int
+    strategy_unit_e4: int
+    unit_e4: int
+    subtotal: int
+    is_on_sale: bool
+    price_steps: list[Body]
+    running: int
+    adjustments: list[Body] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)  # ids of the line promotions that applied to it
+
+    def room(self) -> int:
+        """Return how much may still be taken before the floor."""
+        return max(0, self.running - self.bounds.lowest(self.quantity_milli))
+
+
+def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
+    """Price a line up to its subtotal; the code of the error where it cannot be priced."""
+    entry = winning_entry(shop, request, asked["sku"])
+    if entry is None:
+        return "no_price"
+    sku, quantity = asked["sku"], parse_quantity_milli(asked["quantity"])
+    bounds = bounds_of(shop, request.currency, sku)
+    list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
+    amounts = [amount_of(list_unit_e4, quantity)]
+    steps = _Steps(shop, quantity, list_unit_e4)
+
+    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
+    strategy_unit_e4 = list_unit_e4
+    if strategy is not None:
+        strategy_unit_e4 = strategy.unit_e4
+        said = {} if strategy.status == "ok" else {"status": strategy.status}
+        if strategy.bound is not None:
+            said = {"bound": strategy.bound, "guardrail": bounds.rule_of(strategy.bound)}
+        steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
+
+    parts = tier_parts(shop, entry, quantity, list_unit_e4, strategy_unit_e4)
+    if entry.body.get("tiers") is not None:
+        steps.add("tier", sku, steps.value(parts), price_list=entry.price_list)
+    amounts.append(parts.amount())
+
+    unbounded, parts = parts, parts.clamped(bounds)
+    if parts.amount() != unbounded.amount():
+        bound = "floor" if parts.amount() > unbounded.amount() else "ceiling"
+        steps.add("guardrail", bounds.rule_of(bound), steps.value(parts), bound=bound)
+    amounts.append(parts.amount())
+
+    sale = _best_sale(shop, request, sku, parts)
+    if sale is not None:
+        parts = _on_sale(shop, shop.each("sale-prices")[sale], parts)
+        steps.add("sale", sale, steps.value(parts))
+
+    before = shop.round(parts.amount())
+    parts = parts.clamped(bounds)
+    amounts.append(parts.amount())
+    subtotal = bounds.clamp_amount(shop.round(parts.amount()), quantity)
+    shown_e4 = shop.round(unit_of(subtotal, quantity))
+    if subtotal != before:
+        bound = "floor" if subtotal > before else "ceiling"
+        steps.add("guardrail", bounds.rule_of(bound), shown_e4, bound=bound)
+    if max(amounts) > AMOUNT_MAX_MINOR or subtotal > AMOUNT_MAX_MINOR:
+        return "amount_out_of_bounds"
+    return Line(
+        id=asked["id"],
+        sku=sku,
+        quantity_milli=quantity,
+        entry=entry,
+        bounds=bounds,
+        list_unit_e4=list_unit_e4,
+        strategy_unit_e4=strategy_unit_e4,
+        unit_e4=shown_e4 if parts.is_graduated else parts.parts[0][1],
+        subtotal=subtotal,
+        is_on_sale=sale is not None,
+        price_steps=steps.shown,
+        running=subtotal,
+    )
+
+
+class _Steps:
+    """The price steps of a line as they are shown."""
+
+    def __init__(self, shop: Shop, quantity_milli: int, list_unit_e4: int) -> None:
+        self.shop, self.quantity_milli, self.last_e4 = shop, quantity_milli, list_unit_e4
+        self.shown: list[Body] = []
+
+    def add(self, step: str, rule: str, after_e4: int, **said: str) -> None:
+        self.shown.append({"step": step, "rule": rule, "before": show_unit(self.last_e4), "after": show_unit(after_e4), **said})
+        self.last_e4 = after_e4
+
+    def value(self, parts: Parts) -> int:
+        return self.shop.round(unit_of(parts.amount(), self.quantity_milli)) if parts.is_graduated else parts.parts[0][1]
+
+
+def tier_unit_e4(shop: Shop, step: Body, list_unit_e4: int, strategy_unit_e4: int) -> int:
+    """Return the unit price of a tier: its own, or where a strategy changed the list price in the same ratio to it."""
+    own_e4 = parse_unit_e4(step["unit_price"])
+    if strategy_unit_e4 == list_unit_e4 or list_unit_e4 == 0:
+        return own_e4
+    ratio_ppm = shop.round(Fraction(own_e4 * 1_000_000, list_unit_e4))
+    if ratio_ppm > 100_000_000:
+        return own_e4
+    return shop.round(Fraction(strategy_unit_e4 * ratio_ppm, 1_000_000))
+
+
+def tier_index(tiers: Body, quantity_milli: int) -> int:
+    """Return the index of the step that the quantity is in."""
+    for index, step in enumerate(tiers["steps"]):
+        if step["up_to"] is None or quantity_milli <= parse_quantity_milli(step["up_to"]):
+            return index
+    raise ValueError("the last step of tiers is open")
+
+
+def tier_parts(shop: Shop, entry: Entry, quantity_milli: int, list_unit_e4: int, strategy_unit_e4: int) -> Parts:
+    """Split a quantity into parts with a unit price each."""
+    tiers = entry.body.get("tiers")
+    if tiers is None:
+        return Parts(((quantity_milli, strategy_unit_e4),))
+    reached = tier_index(tiers, quantity_milli)
+    if tiers["mode"] == "volume":
+        step = tiers["steps"][reached]
+        return Parts(((quantity_milli, tier_unit_e4(shop, step, list_unit_e4, strategy_unit_e4)),), step.get("flat_fee") or 0)
+    parts, fees, below = [], 0, 0
+    for step in tiers["steps"][: reached + 1]:
+        upper = quantity_milli if step["up_to"] is None else min(quantity_milli, parse_quantity_milli(step["up_to"]))
+        parts.append((upper - below, tier_unit_e4(shop, step, list_unit_e4, strategy_unit_e4)))
+        fees += step.get("flat_fee") or 0
+        below = upper
+    return Parts(tuple(parts), fees, is_graduated=True)
+
+
+def _best_sale(shop: Shop, request: Request, sku: str, parts: Parts) -> str | None:
+    found: list[tuple[Fraction, str]] = []
+    for rule, body in shop.each("sale-prices").items():
+        if (
+            names_currency(body, request.currency)
+            and has(body.get("scope"), sku, shop.each("products"))
+            and is_active(body.get("schedule"), request.at_us, shop.published_at_us)
+        ):
+            found.append((_on_sale(shop, body, parts).amount(), rule))
+    if not found or min(found)[0] >= parts.amount():
+        return None
+    return min(found)[1]
+
+
+def _on_sale(shop: Shop, sale: Body, parts: Parts) -> Parts:
+    units = []
+    for quantity, unit_e4 in parts.parts:
+        if sale.get("unit_price") is not None:
+            unit_e4 = min(unit_e4, parse_unit_e4(sale["unit_price"]))
+        elif sale.get("percent") is not None:
+            unit_e4 -= shop.round(Fraction(unit_e4 * parse_rate_ppm(sale["percent"]), 1_000_000))
+        else:
+            unit_e4 = max(0, unit_e4 - parse_unit_e4(sale["amount"]))
+        units.append((quantity, unit_e4))
+    return Parts(tuple(units), parts.fees_minor, parts.is_graduated)

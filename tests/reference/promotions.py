@@ -1,0 +1,218 @@
+"""Steps 5 and 6: promotions in their sequence, each at its turn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.reference.allocation import allocate_within
+from tests.reference.conditions import Turn, facts_of, named_attributes
+from tests.reference.lines import Line
+from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
+from tests.reference.scopes import has
+from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
+from tests.reference.times import is_active
+
+
+@dataclass(frozen=True)
+class Given:
+    """The codes of a request: which names which promotion, and the entries of those that name none."""
+
+    naming: Mapping[str, tuple[int, str]]  # promotion -> (index of the code, code)
+    redundant: Sequence[tuple[int, Body]]
+    invalid: Sequence[tuple[int, Body]]
+
+
+@dataclass
+class Outcome:
+    """What the promotions left beside the lines themselves."""
+
+    adjustments: list[Body] = field(default_factory=list)
+    not_applied: list[Body] = field(default_factory=list)
+    next_benefit: list[Body] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    applied_to_order: list[str] = field(default_factory=list)
+
+
+def codes_given(shop: Shop, request: Request) -> Given:
+    """Look up the codes of a request."""
+    promotion_of = {normal_code(code): body["promotion"] for body in shop.each("coupons").values() for code in body["codes"]}
+    naming: dict[str, tuple[int, str]] = {}
+    redundant: list[tuple[int, Body]] = []
+    invalid: list[tuple[int, Body]] = []
+    for index, code in enumerate(request.codes):
+        if code in request.codes[:index]:
+            continue  # the same code twice is one code
+        rule = promotion_of.get(code)
+        if rule is None or not _is_on(shop, request, shop.each("promotions").get(rule)):
+            invalid.append((index, {"code": code, "reason": "code_invalid"}))
+        elif rule in naming:
+            redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
+        else:
+            naming[rule] = (index, code)
+    return Given(naming, redundant, invalid)
+
+
+def _is_on(shop: Shop, request: Request, promotion: Body | None) -> bool:
+    return (
+        promotion is not None
+        and names_currency(promotion, request.currency)
+        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us)
+    )
+
+
+def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given) -> Outcome:
+    """Apply the promotions to the lines, in sequence."""
+    outcome = Outcome()
+    facts = facts_of(shop, request)
+    exclusive_wins = shop.policy("exclusive_wins")
+
+    def place(rule: str) -> tuple[bool, int, bool, int, str]:
+        body = shop.each("promotions")[rule]
+        follows = exclusive_wins and not body.get("exclusive")
+        return body["level"] == "order", body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
+
+    for rule in sorted(shop.each("promotions"), key=place):
+        promotion = shop.each("promotions")[rule]
+        if not _is_on(shop, request, promotion) or (promotion.get("requires_code") and rule not in given.naming):
+            continue
+        named = {"code": given.naming[rule][1]} if rule in given.naming else {}
+        scope = [line for line in lines if has(promotion.get("scope"), line.sku, shop.each("products"))]
+        if not scope:
+            if named:
+                outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
+            continue
+        why = _take_turn(shop, rule, named, Turn(facts, lines, scope), outcome)
+        if why is None:
+            outcome.applied.append(rule)
+        else:
+            outcome.not_applied.append({"rule": rule, **named, **why})
+    return outcome
+
+
+def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
+    """Apply one candidate; return why it did not apply, None where it did."""
+    promotion = shop.each("promotions")[rule]
+    condition = promotion.get("conditions")
+    if condition is not None and not turn.holds(condition):
+        return turn.reason(condition)
+    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
+    eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
+    if not eligible:
+        return {"reason": blocks[0]}
+    ladder = ladder_of(promotion, turn.scope, turn.facts)
+    benefit = ladder.next_benefit() if ladder is not None else None
+    if benefit is not None:
+        outcome.next_benefit.append({"rule": rule, **benefit})
+    reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
+    if isinstance(reward, Unreached):
+        return reward.entry
+    shown = {
+        "kind": promotion["kind"],
+        "rule": rule,
+        "revision": shop.revision("promotions", rule),
+        "name": promotion["name"],
+        **named,
+    }
+    if promotion["level"] == "order":
+        assert isinstance(reward, Across)
+        has_applied = _apply_to_order(shop, promotion, shown, reward.amount, eligible, outcome)
+    elif isinstance(reward, Each):
+        has_applied = _apply_to_each(shop, promotion, shown, reward.rewards, eligible)
+    else:
+        has_applied = _apply_across(shop, promotion, shown, reward.amount, eligible)
+    return None if has_applied else {"reason": "nothing_to_discount"}
+
+
+def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome) -> str | None:
+    """Return why a line of the scope is not eligible, None where it is."""
+    if promotion.get("not_on_sale") and line.is_on_sale:
+        return "on_sale"
+    promotions = shop.each("promotions")
+    rivals = outcome.applied_to_order if promotion["level"] == "order" else line.applied
+    is_taken = any(promotions[rival].get("exclusive") for rival in [*rivals, *line.applied])
+    if is_taken or (promotion.get("exclusive") and rivals):
+        return "exclusive_taken"
+    group = promotion.get("group")
+    if group is not None and any(promotions[rival].get("group") == group for rival in rivals):
+        return "group_taken"
+    return None
+
+
+def _apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int], lines: list[Line]) -> bool:
+    limited = [min(reward, line.running) for reward, line in zip(rewards, lines, strict=True)]
+    cap = promotion["params"].get("cap")
+    if cap is not None and sum(limited) > cap:
+        own_rooms = [min(reward, line.room()) for reward, line in zip(limited, lines, strict=True)]
+        return _allocate_to_lines(shop, shown, cap, limited, own_rooms, lines)
+    for reward, line in zip(limited, lines, strict=True):
+        if reward == 0:
+            continue
+        given_back = max(0, reward - line.room())
+        line.adjustments.append({**shown, "amount": -reward})
+        if given_back:
+            line.adjustments.append(_give_back(shop, line, given_back))
+        line.running -= reward - given_back
+        line.applied.append(shown["rule"])
+    return any(limited)
+
+
+def _apply_across(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line]) -> bool:
+    rooms = [line.room() for line in lines]
+    return _allocate_to_lines(shop, shown, _limited(promotion, amount, lines), [line.running for line in lines], rooms, lines)
+
+
+def _limited(promotion: Body, amount: int, lines: list[Line]) -> int:
+    cap = promotion["params"].get("cap")
+    amount = min(amount, sum(line.running for line in lines))
+    return amount if cap is None else min(amount, cap)
+
+
+def _allocate_to_lines(shop: Shop, shown: Body, amount: int, weights: list[int], rooms: list[int], lines: list[Line]) -> bool:
+    taken, _ = allocate_within(amount, weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
+    for share, line in zip(taken, lines, strict=True):
+        if share:
+            line.adjustments.append({**shown, "amount": -share})
+            line.running -= share
+            line.applied.append(shown["rule"])
+    return any(taken)
+
+
+def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line], outcome: Outcome) -> bool:
+    amount = _limited(promotion, amount, lines)
+    if amount == 0:
+        return False
+    rooms = [line.room() for line in lines]
+    weights = [line.running for line in lines]
+    taken, fixed = allocate_within(amount, weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
+    outcome.adjustments.append({**shown, "amount": -amount})
+    dropped = amount - sum(taken)
+    if dropped:
+        # A line without a floor can be fixed too, at nothing left to take; only a floor can have dropped an amount.
+        bound = next(line for i, line in enumerate(lines) if i in fixed and line.bounds.floor is not None)
+        outcome.adjustments.append(_give_back(shop, bound, dropped))
+    for share, line in zip(taken, lines, strict=True):
+        if share:
+            line.adjustments.append({**shown, "amount": -share, "level": "order"})
+            line.running -= share
+    outcome.applied_to_order.append(shown["rule"])
+    return True
+
+
+def _give_back(shop: Shop, line: Line, amount: int) -> Body:
+    rule = line.bounds.rule_of("floor")
+    revision = shop.revision("guardrails", rule)
+    return {"kind": "guardrail", "rule": rule, "revision": revision, "name": "floor", "amount": amount, "bound": "floor"}
+
+
+def personal_inputs(shop: Shop, lines: Sequence[Line], outcome: Outcome) -> list[str]:
+    """Return the sorted names of the personal attributes that the prices rest on."""
+    named: set[str] = set()
+    for rule in outcome.applied:
+        promotion = shop.each("promotions")[rule]
+        named |= named_attributes(promotion.get("conditions")) | {promotion["params"].get("by") or ""}
+    personal = {name for name in named if name.startswith("customer.")}
+    for name, body in shop.each("attributes").items():
+        if body.get("personal") and f"attributes.{name}" in named:
+            personal.add(f"attributes.{name}")
+    if any(line.entry.names_groups for line in lines):
+        personal.add("customer.segments")
+    return sorted(personal)

@@ -1,0 +1,76 @@
+"""What the reference reads: the configured documents, and the request with its instant."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from tests.reference.figures import rounded
+
+Body = dict[str, Any]
+Documents = Mapping[str, Mapping[str, Body]]
+
+DEFAULT_POLICY: Body = {
+    "rounding": "half_up",
+    "percent_base": "running",
+    "remainder": "largest",
+    "exclusive_wins": False,
+    "coupon_failure": "partial",
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The documents of one version of the book."""
+
+    documents: Documents
+    revisions: Mapping[tuple[str, str], int]
+    published_at_us: int
+
+    def each(self, resource: str) -> Mapping[str, Body]:
+        """Return the documents of a resource by id."""
+        return self.documents.get(resource, {})
+
+    def policy(self, setting: str) -> Any:
+        """Return a setting of the policy, or its default."""
+        return self.each("policy").get("default", {}).get(setting, DEFAULT_POLICY[setting])
+
+    def round(self, exact: Fraction | int) -> int:
+        """Round as the policy says."""
+        return rounded(exact, self.policy("rounding"))
+
+    def revision(self, resource: str, name: str) -> int:
+        """Return the revision of a document; 1 where none is told."""
+        return self.revisions.get((resource, name), 1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One basket as sent, and the instant it is priced at."""
+
+    basket: Body
+    at_us: int
+
+    @property
+    def currency(self) -> str:
+        return str(self.basket["currency"])
+
+    @property
+    def customer(self) -> Body:
+        return self.basket.get("customer") or {}
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes given, as they are looked up."""
+        return [normal_code(code) for code in self.basket.get("codes") or []]
+
+
+def normal_code(code: str) -> str:
+    """Return a code trimmed, NFKC-normalised and upper-cased."""
+    return unicodedata.normalize("NFKC", code.strip()).upper()
+
+
+def names_currency(body: Body, currency: str) -> bool:
+    """Say whether a rule holds in the currency: it names none, or this one."""
+    return body.get("currency") in (None, currency)
