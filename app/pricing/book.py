@@ -72,7 +72,7 @@ class Named(NamedTuple):
     revision: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PriceBook:
     """One version of everything that makes a price. Keys of (currency, SKU) are currency row · n_skus + SKU row."""
 

@@ -32,6 +32,7 @@ class Promotions(NamedTuple):
     is_exclusive: Bools
     not_on_sale: Bools
     requires_code: Bools
+    is_personal: Bools  # looks at personal data
     kind: Int64s
     kind_row: Int64s
     kinds: tuple[str, ...]
@@ -119,6 +120,7 @@ def compile_promotions(
         np.array([bool(body.get("exclusive")) for body in ordered], np.bool_),
         np.array([bool(body.get("not_on_sale")) for body in ordered], np.bool_),
         requires_code,
+        np.array([bool(names) for names in personal], np.bool_),
         np.array([kind_names.index(body["kind"]) for body in ordered], np.int64),
         np.array(kind_row, np.int64),
         kind_names,
@@ -134,7 +136,7 @@ def empty_promotions(assortment: Assortment) -> Promotions:
     """No promotion at all."""
     none, no_flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     return Promotions(
-        (), (), (), (), (), {}, 0, 0, none, none, no_flags, no_flags, no_flags, none, none, (), (),
+        (), (), (), (), (), {}, 0, 0, none, none, no_flags, no_flags, no_flags, no_flags, none, none, (), (),
         index_scopes([], len(assortment.row_of_sku)), pack_schedules([]), pack_conditions([]),
     )  # fmt: skip
 
