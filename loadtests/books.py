@@ -13,10 +13,11 @@ CHANNELS = ("web", "app", "store", "marketplace")
 SEGMENTS = ("vip", "staff", "student", "senior", "new")
 
 
-def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int = 14) -> Documents:
+def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int = 14, order_wide: float = 0.0) -> Documents:
     """Documents of a shop where each line has about `rules_per_line` candidate promotions, whatever the number of promotions.
 
-    Half of the promotions ask for a channel or a segment, a tenth for a spend, a tenth need a code; kinds are mixed.
+    Three quarters of the promotions ask for a channel or a segment, a tenth need a code, and the share `order_wide` asks for a subtotal of
+    the order; kinds are mixed.
     """
     rng = Random(seed)
     skus = [f"SKU-{number}" for number in range(n_skus)]
@@ -33,7 +34,8 @@ def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int =
     prices = {f"{sku}|default|USD|": _price(rng, sku) for sku in skus}
     per_promotion = max(1, n_skus * rules_per_line // max(n_promotions, 1))
     promotions = {
-        f"p{number}": _promotion(rng, number, rng.sample(skus, min(per_promotion, n_skus))) for number in range(n_promotions)
+        f"p{number}": _promotion(rng, number, rng.sample(skus, min(per_promotion, n_skus)), order_wide)
+        for number in range(n_promotions)
     }
     coupons = {
         name: {"promotion": name, "codes": [f"CODE-{name.upper()}"]} for name, body in promotions.items() if body["requires_code"]
@@ -71,7 +73,7 @@ def _price(rng: Random, sku: str) -> Body:
     return {"sku": sku, "currency": "USD", "price_list": "default", "unit_price": str(unit), "tiers": tiers}
 
 
-def _promotion(rng: Random, number: int, skus: list[str]) -> Body:
+def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> Body:
     kind = rng.choices(("percent_off", "amount_off", "fixed_price", "tiered"), (6, 2, 1, 1))[0]
     params: Body = {
         "percent_off": {"percent": str(rng.randint(1, 15))},
@@ -85,7 +87,7 @@ def _promotion(rng: Random, number: int, skus: list[str]) -> Body:
         conditions = {"attribute": "channel", "op": "==", "value": rng.choice(CHANNELS)}
     elif draw < 0.75:
         conditions = {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
-    elif draw < 0.80:
+    elif draw < 0.75 + order_wide:
         conditions = {"attribute": "order.subtotal", "op": ">=", "value": rng.randint(5_000, 50_000)}
     return {
         "name": f"Promotion {number}",

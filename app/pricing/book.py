@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from app.pricing.conditions import Attribute, Type, Vocabulary
+from app.pricing.conditions import LEAF, Attribute, Type, Vocabulary
 from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
 from app.pricing.endings import Endings, compile_endings
@@ -26,7 +26,7 @@ from app.pricing.price_lists import (
 from app.pricing.promotions import Promotions, compile_promotions
 from app.pricing.rules import KINDS
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
-from app.pricing.schedule import Intervals, compile_schedule, pack_schedules
+from app.pricing.schedule import ROW_STRIDE, Intervals, compile_schedule, pack_schedules
 from app.pricing.scope import Assortment, Scope, assortment_of, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
@@ -96,6 +96,8 @@ class PriceBook:
     cost_key: Int64s  # sorted
     cost_e4: Int64s
     demand_e4: Int64s  # (n_skus,), 10 000 is the usual demand
+    asked_facts: frozenset[str]  # the customer's facts that a condition or a reward asks for
+    boundaries_s: tuple[int, ...]  # sorted instants at which something that depends on time alone may change
 
 
 def compile_price_book(rows: BookRows) -> PriceBook:
@@ -174,6 +176,8 @@ class _Compiler:
             frozen_array(cost_key),
             frozen_array(cost_e4),
             frozen_array(self._demand()),
+            _asked_facts(promotions, vocabulary),
+            _boundaries(entries, sales, promotions),
         )
 
     def _documents(self, resource: str) -> Mapping[str, Document]:
@@ -345,6 +349,20 @@ class _Compiler:
             if row is not None:
                 demand[row] = parse_decimal(body["index"], 4)
         return demand
+
+
+def _asked_facts(promotions: Promotions, vocabulary: Vocabulary) -> frozenset[str]:
+    """The facts about a customer that any promotion looks at."""
+    names = list(vocabulary.attributes)
+    asked = {names[slot] for slot in np.unique(promotions.conditions.slot[promotions.conditions.op == LEAF]).tolist()}
+    return frozenset(asked | {name for inputs in promotions.reward_inputs for name in inputs})
+
+
+def _boundaries(entries: PriceEntries, sales: SalePrices, promotions: Promotions) -> tuple[int, ...]:
+    """Every instant at which an entry, a sale price or a promotion begins or ends."""
+    tables = (sales.schedule, promotions.schedule)
+    keys = [key & (ROW_STRIDE - 1) for table in tables for key in (table.start_key, table.end_key)]
+    return tuple(np.unique(np.concatenate([entries.from_s, entries.to_s, *keys])).tolist())
 
 
 def _second(text: str) -> int:

@@ -33,6 +33,9 @@ class Promotions(NamedTuple):
     not_on_sale: Bools
     requires_code: Bools
     is_personal: Bools  # looks at personal data
+    is_contextual: Bools  # its condition looks at no amount or quantity of the order or of a scope
+    is_local: Bools  # what it takes of a line depends on the context and that line alone
+    needs_order: Bools  # feels the whole order: an order promotion, or a condition on the order's amounts
     kind: Int64s
     kind_row: Int64s
     kinds: tuple[str, ...]
@@ -85,6 +88,7 @@ def compile_promotions(
     kind_names = tuple(sorted({body["kind"] for body in ordered}))
     params_of_kind: list[list[Any]] = [[] for _ in kind_names]
     kind_row, trees, schedules, personal, by_reward = [], [], [], [], []
+    is_contextual, is_local, needs_order = [], [], []
     for name, body in zip(ids, ordered, strict=True):
         kind = kinds[body["kind"]]
         params, found = _read_params(kind, body, name)
@@ -98,6 +102,10 @@ def compile_promotions(
         schedules.append(schedule)
         looked_at = {slot_name for slot_name in _attributes(body.get("conditions")) if _is_personal(slot_name, vocabulary)}
         by_reward.append(kind.personal_inputs(params) if params is not None else ())
+        named = set(_attributes(body.get("conditions")))
+        needs_order.append(_level(body, kinds) == "order" or any(one.startswith("order.") for one in named))
+        is_contextual.append(not any(one.startswith(("order.", "scope.")) for one in named))
+        is_local.append(is_contextual[-1] and not needs_order[-1] and params is not None and kind.is_local(params))
         personal.append(tuple(sorted(looked_at | set(by_reward[-1]))))
     if problems:
         return empty_promotions(assortment), problems
@@ -121,6 +129,9 @@ def compile_promotions(
         np.array([bool(body.get("not_on_sale")) for body in ordered], np.bool_),
         requires_code,
         np.array([bool(names) for names in personal], np.bool_),
+        np.array(is_contextual, np.bool_),
+        np.array(is_local, np.bool_),
+        np.array(needs_order, np.bool_),
         np.array([kind_names.index(body["kind"]) for body in ordered], np.int64),
         np.array(kind_row, np.int64),
         kind_names,
@@ -136,7 +147,7 @@ def empty_promotions(assortment: Assortment) -> Promotions:
     """No promotion at all."""
     none, no_flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     return Promotions(
-        (), (), (), (), (), {}, 0, 0, none, none, no_flags, no_flags, no_flags, no_flags, none, none, (), (),
+        (), (), (), (), (), {}, 0, 0, none, none, no_flags, no_flags, no_flags, no_flags, no_flags, no_flags, no_flags, none, none, (), (),
         index_scopes([], len(assortment.row_of_sku)), pack_schedules([]), pack_conditions([]),
     )  # fmt: skip
 

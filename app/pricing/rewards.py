@@ -69,6 +69,9 @@ class Kind(Protocol):
     def holds_amounts(self, params: Any) -> bool:
         """Whether a parameter is money, so that the promotion must name its currency."""
 
+    def is_local(self, params: Any) -> bool:
+        """Whether what a line-level promotion takes of a line depends on no other line."""
+
     def personal_inputs(self, params: Any) -> tuple[str, ...]:
         """The personal attributes that the reward itself looks at."""
 

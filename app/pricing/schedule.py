@@ -3,7 +3,6 @@
 Instants are whole seconds since 1970 UTC; intervals are half-open [from, to).
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
@@ -15,7 +14,7 @@ from app.pricing.money import Bools, Int64s
 
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
-_ROW_STRIDE: Final = 2**33
+ROW_STRIDE: Final = 2**33
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
@@ -104,8 +103,8 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
     end: list[int] = []
     for row, intervals in enumerate(schedules):
         for low, high in intervals or ():
-            start.append(row * _ROW_STRIDE + low)
-            end.append(row * _ROW_STRIDE + high)
+            start.append(row * ROW_STRIDE + low)
+            end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
     return ScheduleTable(is_always, np.array(start, np.int64), np.array(end, np.int64))
 
@@ -115,14 +114,8 @@ def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
     always = table.is_always[row]
     if table.start_key.size == 0:
         return always
-    key = row * _ROW_STRIDE + at_s
+    key = row * ROW_STRIDE + at_s
     found = np.searchsorted(table.start_key, key, side="right") - 1
     at = np.maximum(found, 0)
     # An interval of another row has another stride, so its end lies below the key and the test fails by itself.
     return always | ((found >= 0) & (key < table.end_key[at]))
-
-
-def next_change_s(boundaries: Sequence[int], at_s: int) -> int:
-    """The first boundary after an instant: until then nothing that depends on time alone changes."""
-    index = bisect_right(boundaries, at_s)
-    return boundaries[index] if index < len(boundaries) else LATEST_S

@@ -44,13 +44,13 @@ class EncodedQuote(NamedTuple):
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
     """Encode the replies of a batch."""
-    writer = _Writer(book, baskets, priced)
+    writer = Writer(book, baskets, priced)
     return [
         writer.quote(number, basket, is_partial=part) for number, (basket, part) in enumerate(zip(baskets, partial, strict=True))
     ]
 
 
-class _Writer:
+class Writer:
     """The texts of a batch, by line and by basket."""
 
     def __init__(self, book: PriceBook, baskets: Sequence[Basket], priced: Priced) -> None:
@@ -67,11 +67,12 @@ class _Writer:
         self.first_asked: list[int] = priced.first_asked.tolist()
         self.status: list[int] = priced.lines.status.tolist()
         self.is_whole = bool((priced.lines.status == LineStatus.OK).all())
-        self.lines = self._lines(baskets)
+        self.tails = self._tails(baskets)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
         self.on_orders = self._order_adjustments()
         self.not_applied = self._not_applied()
-        self.benefits = self._benefits(baskets)
+        self.tier_benefits = self._tier_benefits(baskets)
+        self.promotion_benefits = self._promotion_benefits()
         self.personal = self._personal()
         self.by_kind = self._by_kind(len(baskets))
 
@@ -81,24 +82,30 @@ class _Writer:
         subtotal, merchandise = self.subtotals[number], self.totals[number]
         not_applied, refused = self._with_codes(number, basket)
         errors = self._errors(number, basket, is_partial=is_partial) or refused
-        shipping = basket.shipping_minor
-        total = merchandise + (shipping or 0)
+        total = merchandise + (basket.shipping_minor or 0)
         discount = subtotal - merchandise
         if errors:
             return EncodedQuote(errors, b"", subtotal, discount, total, ())
-        lines = self.lines[low:high] if self.is_whole else self._lines_with_errors(number, basket, low)
-        tax = "null" if high == low else "true" if self.priced.lines.tax_included[low] else "false"
-        shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
-        personal = self.personal.get(number)
-        body = (
-            f'"currency":"{basket.currency}","tax_included":{tax},"lines":[{",".join(lines)}],'
-            f'"adjustments":[{",".join(self.on_orders.get(number, ()))}],"shipping":{shipped},'
-            f'"subtotal":{subtotal},"discount":{discount},"total":{total},"gifts":[],"points":{{"redeemed":0,"earned":0}},'
-            f'"not_applied":[{",".join(not_applied)}],"next_benefit":[{",".join(self.benefits.get(number, ()))}],'
-            f'"selection":"exact","personalised":{"true" if personal else "false"},"personal_inputs":{json_text(personal or [])},'
-            f'"disclosures":[]'
+        body = reply_body(
+            basket,
+            tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
+            lines=self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low),
+            on_order=self.on_orders.get(number, ()),
+            subtotal_minor=subtotal,
+            merchandise_minor=merchandise,
+            not_applied=not_applied,
+            benefits=self._benefits(number, basket),
+            personal=self.personal.get(number, ()),
         )
-        return EncodedQuote((), body.encode(), subtotal, discount, total, self.by_kind[number])
+        return EncodedQuote((), body, subtotal, discount, total, self.by_kind[number])
+
+    def _texts(self, basket: Basket, low: int, high: int) -> list[str]:
+        return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]
+
+    def _benefits(self, number: int, basket: Basket) -> list[str]:
+        """Next benefits: cheaper tiers of lines, then steps of promotions in sequence."""
+        texts = [f"{start}{TEXTS[basket.line_ids[offset]]}{end}" for offset, start, end in self.tier_benefits.get(number, ())]
+        return texts + [text for _, text in self.promotion_benefits.get(number, ())]
 
     def _sums(self, values: Int64s) -> list[int]:
         """The sum of each basket's lines."""
@@ -106,39 +113,30 @@ class _Writer:
         sums: list[int] = (reached[self.priced.first_line[1:]] - reached[self.priced.first_line[:-1]]).tolist()
         return sums
 
-    def _lines(self, baskets: Sequence[Basket]) -> list[str]:
-        """The text of each kept line."""
+    def _tails(self, baskets: Sequence[Basket]) -> list[str]:
+        """The text of each kept line from behind its id."""
         priced, lines = self.priced, self.priced.lines
-        if self.is_whole:
-            ids = [line_id for basket in baskets for line_id in basket.line_ids]
-            skus = [sku for basket in baskets for sku in basket.skus]
-        else:
-            asked = [pair for basket in baskets for pair in zip(basket.line_ids, basket.skus, strict=True)]
-            ids, skus = (
-                (list(column) for column in zip(*(asked[place] for place in lines.kept.tolist()), strict=True))
-                if lines.kept.size
-                else ([], [])
-            )
+        skus = [sku for basket in baskets for sku in basket.skus]
+        if not self.is_whole:
+            skus = [skus[place] for place in lines.kept.tolist()]
         net = round_div(priced.total_minor * E7, lines.quantity_milli, self.book.policy.rounding)
         steps = price_steps(self.book, lines, skus)
         taken = self._line_adjustments()
         text, price = TEXTS, UNIT_PRICES
+        columns = (
+            lines.quantity_milli,
+            lines.list_unit_e4,
+            lines.unit_e4,
+            net,
+            lines.subtotal_minor,
+            priced.total_minor,
+        )
         return [
-            f'{{"id":{text[line_id]},"sku":{text[sku]},"quantity":{QUANTITIES[quantity]},"list_unit_price":{price[list_unit]},'
+            f',"sku":{text[sku]},"quantity":{QUANTITIES[quantity]},"list_unit_price":{price[list_unit]},'
             f'"unit_price":{price[unit]},"net_unit_price":{price[net_unit]},"subtotal":{subtotal},"discount":{subtotal - total},'
             f'"total":{total},"reference_price":null,"price_steps":[{steps.get(place, "")}],"adjustments":[{",".join(taken[place])}]}}'
-            for place, (line_id, sku, quantity, list_unit, unit, net_unit, subtotal, total) in enumerate(
-                zip(
-                    ids,
-                    skus,
-                    lines.quantity_milli.tolist(),
-                    lines.list_unit_e4.tolist(),
-                    lines.unit_e4.tolist(),
-                    net.tolist(),
-                    lines.subtotal_minor.tolist(),
-                    priced.total_minor.tolist(),
-                    strict=True,
-                )
+            for place, (sku, quantity, list_unit, unit, net_unit, subtotal, total) in enumerate(
+                zip(skus, *(column.tolist() for column in columns), strict=True)
             )
         ]
 
@@ -239,27 +237,26 @@ class _Writer:
         refused = [(text, code, reason) for _, text, code, reason in entries if code is not None]
         return shown, tuple(_refusal(basket, code, reason or _reason_in(text)) for text, code, reason in refused)
 
-    def _benefits(self, baskets: Sequence[Basket]) -> dict[int, list[str]]:
-        """Next benefits by basket: cheaper tiers of lines, then steps of promotions in sequence."""
-        found: dict[int, list[str]] = {}
+    def _tier_benefits(self, baskets: Sequence[Basket]) -> dict[int, list[tuple[int, str, str]]]:
+        """The next cheaper tiers by basket: the place of the line, and the entry's text before and behind the line's id."""
+        found: dict[int, list[tuple[int, str, str]]] = {}
         tiers, lines = self.priced.next_tiers, self.priced.lines
-        at = zip(
-            lines.basket[tiers.line].tolist(),
-            lines.kept[tiers.line].tolist(),
-            tiers.needed_milli.tolist(),
-            tiers.unit_e4.tolist(),
-            strict=True,
-        )
-        for number, kept, needed, unit in at:
-            basket, offset = baskets[number], kept - self.first_asked[number]
-            sku, line_id = TEXTS[basket.skus[offset]], TEXTS[basket.line_ids[offset]]
-            entry = f'{{"rule":{sku},"line":{line_id},"quantity_needed":{QUANTITIES[needed]},"unit_price":{UNIT_PRICES[unit]}}}'
-            found.setdefault(number, []).append(entry)
+        columns = (lines.basket[tiers.line], lines.kept[tiers.line], tiers.needed_milli, tiers.unit_e4)
+        for number, kept, needed, unit in zip(*(column.tolist() for column in columns), strict=True):
+            offset = kept - self.first_asked[number]
+            start = f'{{"rule":{TEXTS[baskets[number].skus[offset]]},"line":'
+            end = f',"quantity_needed":{QUANTITIES[needed]},"unit_price":{UNIT_PRICES[unit]}}}'
+            found.setdefault(number, []).append((offset, start, end))
+        return found
+
+    def _promotion_benefits(self) -> dict[int, list[tuple[int, str]]]:
+        """The next steps of promotions by basket, in sequence: the promotion and the entry."""
+        found: dict[int, list[tuple[int, str]]] = {}
         outcome, apps = self.priced.outcome, self.priced.applications
         offered = np.flatnonzero(outcome.next_step >= 0)
         columns = (apps.basket, apps.rule, outcome.next_step, outcome.next_needed, outcome.next_times)
         for number, rule, step, needed, times in zip(*(column[offered].tolist() for column in columns), strict=True):
-            found.setdefault(number, []).append(self.phrases.benefit[rule, step, needed, times])
+            found.setdefault(number, []).append((rule, self.phrases.benefit[rule, step, needed, times]))
         return found
 
     def _personal(self) -> dict[int, list[str]]:
@@ -293,7 +290,7 @@ class _Writer:
         for offset, sku in enumerate(basket.skus):
             status = self.status[self.first_asked[number] + offset]
             if status == LineStatus.OK:
-                texts.append(self.lines[place])
+                texts.append(f'{{"id":{TEXTS[basket.line_ids[offset]]}{self.tails[place]}')
                 place += 1
                 continue
             line_id, quantity = TEXTS[basket.line_ids[offset]], QUANTITIES[basket.quantities_milli[offset]]
@@ -314,6 +311,32 @@ class _Writer:
         if is_too_large:
             errors.append(("lines", "amount_out_of_bounds", _MESSAGES["amount_out_of_bounds"]))
         return tuple(errors)
+
+
+def reply_body(
+    basket: Basket,
+    *,
+    tax_included: bool | None,
+    lines: Sequence[str],
+    on_order: Sequence[str],
+    subtotal_minor: int,
+    merchandise_minor: int,
+    not_applied: Sequence[str],
+    benefits: Sequence[str],
+    personal: Sequence[str],
+) -> bytes:
+    """The members of a reply, in their order."""
+    shipping = basket.shipping_minor
+    tax = "null" if tax_included is None else "true" if tax_included else "false"
+    shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
+    personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
+    return (
+        f'"currency":"{basket.currency}","tax_included":{tax},"lines":[{",".join(lines)}],"adjustments":[{",".join(on_order)}],'
+        f'"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
+        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},'
+        f'"not_applied":[{",".join(not_applied)}],"next_benefit":[{",".join(benefits)}],"selection":"exact",'
+        f'"personalised":{personalised},"disclosures":[]'
+    ).encode()
 
 
 _NO_POINTS: Final = '{"rule":"points","reason":"points_not_offered"}'

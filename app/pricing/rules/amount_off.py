@@ -39,6 +39,11 @@ def holds_amounts(params: Params) -> bool:
     return True
 
 
+def is_local(params: Params) -> bool:
+    """A cap or an amount across ties lines together."""
+    return params.cap is None and params.per != "across"
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

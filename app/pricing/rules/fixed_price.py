@@ -31,6 +31,11 @@ def holds_amounts(params: Params) -> bool:
     return True
 
 
+def is_local(params: Params) -> bool:
+    """Each line has its own price."""
+    return True
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

@@ -34,6 +34,11 @@ def holds_amounts(params: Params) -> bool:
     return params.cap is not None
 
 
+def is_local(params: Params) -> bool:
+    """A cap ties lines together."""
+    return params.cap is None
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

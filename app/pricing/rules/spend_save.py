@@ -68,6 +68,11 @@ def holds_amounts(params: Params) -> bool:
     return True
 
 
+def is_local(params: Params) -> bool:
+    """The spend sums over the scope."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

@@ -66,6 +66,11 @@ def holds_amounts(params: Params) -> bool:
     return params.by in ("spend", "customer.spend") or any(step.amount is not None for step in params.steps)
 
 
+def is_local(params: Params) -> bool:
+    """The measure sums over the scope."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """The customer's figure, when that is the measure."""
     return (params.by,) if params.by.startswith("customer.") else ()

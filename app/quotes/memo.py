@@ -1,0 +1,245 @@
+"""Lines that were priced before: what depends on the context, the SKU and the quantity alone is remembered as text.
+
+Most lines are touched only by rules that look at the context and at the line itself, so the same line in the same context has the same
+price, steps and reasons. The engine makes every entry; the memo only keeps it, for one book, until the next instant at which a schedule changes
+anything. A basket is answered from the memo when all of its lines are there and no rule that sums over its scope meets two of them;
+every other basket goes through the engine as a whole. The replies of both ways are equal to the byte.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from app.pricing.basket import Basket
+from app.pricing.book import PriceBook
+from app.pricing.money import AMOUNT_MINOR_MAX, Bools
+from app.pricing.quote import price_baskets
+from app.pricing.reasons import Reason
+from app.quotes.encode import EncodedQuote, Writer, encode_quotes, reply_body
+from app.quotes.phrases import TEXTS
+
+CONTEXTS_MAX: Final = 2_048
+LINES_MAX: Final = 200_000
+
+type Context = tuple[object, ...]
+
+
+class KnownLine(NamedTuple):
+    """A line as it stands in a reply, from behind its id, and what it adds to the rest of the reply."""
+
+    tail: str
+    subtotal_minor: int
+    total_minor: int
+    tax_included: bool
+    not_applied: dict[int, str]  # by promotion: the condition fails, on every line of the context
+    blocked: dict[int, str]  # by promotion: the reason on this line
+    applied: tuple[int, ...]
+    summing: tuple[int, ...]  # promotions that would feel a second line of their scope
+    tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
+    benefits: dict[int, str]  # by promotion
+    personal: tuple[str, ...]
+    by_kind: tuple[tuple[str, int], ...]
+
+
+type Key = tuple[str, int]  # SKU and quantity
+type Lines = dict[Key, KnownLine | None]  # None: the line feels the order, or has no price
+
+
+class Memo:
+    """The known lines of one book, by context."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self._boundaries = book.boundaries_s
+        self._asked = book.asked_facts
+        self._lines: dict[Context, Lines] = {}
+        self._n_lines = 0
+
+    def context(self, basket: Basket) -> Context | None:
+        """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
+        if basket.codes or basket.points or basket.attributes or basket.customer_attributes:
+            return None
+        asked = self._asked
+        return (
+            basket.currency,
+            basket.channel,
+            basket.store,
+            basket.market,
+            basket.segments,
+            basket.level,
+            basket.customer_id if "customer.id" in asked else None,
+            basket.orders if "customer.orders" in asked or "customer.first_order" in asked else None,
+            basket.spend_minor if "customer.spend" in asked else None,
+            basket.days_since_last_order if "customer.days_since_last_order" in asked else None,
+            bisect_right(self._boundaries, basket.at_us // 1_000_000),
+        )
+
+    def lines_of(self, context: Context) -> Lines | None:
+        """The known lines of a context; None when there is no more room for contexts."""
+        lines = self._lines.get(context)
+        if lines is None and len(self._lines) < CONTEXTS_MAX:
+            lines = self._lines[context] = {}
+        return lines
+
+    def keep(self, lines: Lines, key: Key, line: KnownLine | None) -> None:
+        """Remember a line; a memo that is full starts anew, so that what is asked for now finds room."""
+        if self._n_lines >= LINES_MAX:
+            for known in self._lines.values():
+                known.clear()
+            self._lines.clear()
+            self._n_lines = 0
+        lines[key] = line
+        self._n_lines += 1
+
+
+_memo_of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
+
+
+def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+    """Price a batch and encode each basket's reply: from the memo where all lines are known, the rest in one vectorised call."""
+    memo = _memo_of.get(book)
+    if memo is None:
+        memo = _memo_of[book] = Memo(book)
+    homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
+    _learn(memo, book, baskets, homes)
+    replies = [None if lines is None else _from_memo(basket, lines) for basket, lines in zip(baskets, homes, strict=True)]
+    rest = [number for number, reply in enumerate(replies) if reply is None]
+    if rest:
+        asked = [baskets[number] for number in rest]
+        encoded = encode_quotes(book, asked, price_baskets(book, asked), partial=[partial[number] for number in rest])
+        for number, reply in zip(rest, encoded, strict=True):
+            replies[number] = reply
+    return [reply for reply in replies if reply is not None]
+
+
+def _learn(memo: Memo, book: PriceBook, baskets: Sequence[Basket], homes: Sequence[Lines | None]) -> None:
+    """Price every line that is not known yet as a basket of its own, all in one vectorised call."""
+    alone: list[Basket] = []
+    places: list[tuple[Lines, Key]] = []
+    seen: set[tuple[int, Key]] = set()
+    for basket, lines in zip(baskets, homes, strict=True):
+        if lines is None:
+            continue
+        for key in zip(basket.skus, basket.quantities_milli, strict=True):
+            if key not in lines and (id(lines), key) not in seen:
+                seen.add((id(lines), key))
+                alone.append(replace(basket, skus=(key[0],), line_ids=("",), quantities_milli=(key[1],), shipping_minor=None))
+                places.append((lines, key))
+    if not alone:
+        return
+    writer = Writer(book, alone, price_baskets(book, alone))
+    is_inert = _inert(writer)
+    first_app = np.searchsorted(writer.priced.applications.basket, np.arange(len(alone) + 1)).tolist()
+    for number, (lines, key) in enumerate(places):
+        memo.keep(lines, key, _known_line(writer, number, range(first_app[number], first_app[number + 1]), is_inert))
+
+
+def _inert(writer: Writer) -> Bools:
+    """Applications whose condition fails whatever the lines are."""
+    outcome, rule = writer.priced.outcome, writer.priced.applications.rule
+    is_condition = (outcome.slot >= 0) | (outcome.reason == Reason.CONDITION_NOT_MET)
+    return np.asarray(~outcome.is_applied & is_condition & writer.book.promotions.is_contextual[rule], np.bool_)
+
+
+def _from_memo(basket: Basket, lines: Lines) -> EncodedQuote | None:
+    """The reply of a basket whose lines are all known, or None."""
+    known = [lines.get(key) for key in zip(basket.skus, basket.quantities_milli, strict=True)]
+    subtotal = total = 0
+    is_taxed: bool | None = None
+    not_applied: dict[int, str] = {}
+    blocked: dict[int, str] = {}
+    benefits: dict[int, str] = {}
+    applied: set[int] = set()
+    summing: set[int] = set()
+    personal: set[str] = set()
+    by_kind: dict[str, int] = {}
+    texts: list[str] = []
+    tiers: list[str] = []
+    for line_id, line in zip(basket.line_ids, known, strict=True):
+        if line is None or is_taxed is (not line.tax_included):
+            return None
+        is_taxed = line.tax_included
+        text = TEXTS[line_id]
+        texts.append(f'{{"id":{text}{line.tail}')
+        subtotal += line.subtotal_minor
+        total += line.total_minor
+        not_applied.update(line.not_applied)
+        applied.update(line.applied)
+        if line.summing:
+            if not summing.isdisjoint(line.summing):
+                return None
+            summing.update(line.summing)
+        if line.blocked and any(blocked.setdefault(rule, why) != why for rule, why in line.blocked.items()):
+            return None
+        if line.tier is not None:
+            tiers.append(f"{line.tier[0]}{text}{line.tier[1]}")
+        if line.benefits:
+            benefits.update(line.benefits)
+        if line.personal:
+            personal.update(line.personal)
+        for kind, amount in line.by_kind:
+            by_kind[kind] = by_kind.get(kind, 0) + amount
+    if subtotal > AMOUNT_MINOR_MAX:
+        return None
+    if blocked:
+        not_applied |= {rule: why for rule, why in blocked.items() if rule not in applied}
+    reasons = [not_applied[rule] for rule in sorted(not_applied)]
+    offers = tiers + [benefits[rule] for rule in sorted(benefits)] if benefits else tiers
+    body = reply_body(
+        basket,
+        tax_included=is_taxed,
+        lines=texts,
+        on_order=(),
+        subtotal_minor=subtotal,
+        merchandise_minor=total,
+        not_applied=reasons,
+        benefits=offers,
+        personal=sorted(personal),
+    )
+    return EncodedQuote(
+        (), body, subtotal, subtotal - total, total + (basket.shipping_minor or 0), tuple(sorted(by_kind.items()))
+    )
+
+
+def _known_line(writer: Writer, number: int, apps: range, is_inert: Bools) -> KnownLine | None:
+    """What a reply needs of the one line of a basket, or None where it feels the order or has no price."""
+    priced, promotions = writer.priced, writer.book.promotions
+    place = writer.first_kept[number]
+    if writer.first_kept[number + 1] == place:
+        return None
+    reasons = dict(zip(*writer.not_applied.get(number, ((), ())), strict=True))
+    not_applied: dict[int, str] = {}
+    blocked: dict[int, str] = {}
+    applied: list[int] = []
+    summing: list[int] = []
+    for app in apps:
+        rule = int(priced.applications.rule[app])
+        if is_inert[app]:
+            not_applied[rule] = reasons[rule]
+            continue
+        if promotions.needs_order[rule]:
+            return None
+        if not promotions.is_local[rule]:
+            summing.append(rule)
+        if rule in reasons:
+            blocked[rule] = reasons[rule]
+        else:
+            applied.append(rule)
+    tiers = writer.tier_benefits.get(number)
+    return KnownLine(
+        writer.tails[place],
+        int(priced.lines.subtotal_minor[place]),
+        int(priced.total_minor[place]),
+        bool(priced.lines.tax_included[place]),
+        not_applied,
+        blocked,
+        tuple(applied),
+        tuple(summing),
+        None if tiers is None else tiers[0][1:],
+        dict(writer.promotion_benefits.get(number, ())),
+        tuple(writer.personal.get(number, ())),
+        writer.by_kind[number],
+    )

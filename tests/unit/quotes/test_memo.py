@@ -1,0 +1,67 @@
+"""A reply from the memo is the reply of the engine, to the byte."""
+
+from random import Random
+
+from app.pricing.basket import Basket
+from app.pricing.book import BookError, PriceBook
+from app.pricing.quote import price_baskets
+from app.quotes.encode import EncodedQuote, encode_quotes
+from app.quotes.memo import Memo, price_and_encode
+from loadtests.books import basket as made_basket
+from loadtests.books import shop
+from tests.reference.agreement import as_basket, compiled
+from tests.reference.generate import random_basket, random_book, random_instant
+
+
+def by_engine(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
+    return encode_quotes(book, baskets, price_baskets(book, baskets), partial=[False] * len(baskets))
+
+
+def test_memo_equals_engine_on_random_books() -> None:
+    remembered = 0
+    for seed in range(150):
+        rng = Random(seed)
+        documents = random_book(rng)
+        at_us = random_instant(rng)
+        try:
+            book = compiled(documents, {}, at_us)
+        except BookError:
+            continue
+        baskets = [as_basket(random_basket(rng, documents), at_us + rng.choice((0, 0, 10**9))) for _ in range(10)]
+        expected = by_engine(book, baskets)
+
+        assert price_and_encode(book, baskets, [False] * 10) == expected
+        assert price_and_encode(book, baskets[::-1], [False] * 10) == expected[::-1]
+        remembered += sum(Memo(book).context(basket) is not None for basket in baskets)
+    assert remembered > 100
+
+
+def test_memo_equals_engine_on_a_whole_shop() -> None:
+    book = compiled(shop(n_skus=300, n_promotions=200, seed=3, order_wide=0.02), {}, 1_700_000_000_000_000)
+    rng = Random(4)
+    baskets = [as_basket(made_basket(rng, 300), 1_750_000_000_000_000) for _ in range(400)]
+    expected = by_engine(book, baskets)
+
+    for _ in range(2):
+        assert price_and_encode(book, baskets, [False] * 400) == expected
+
+
+def test_line_is_priced_anew_when_a_schedule_changes_it() -> None:
+    documents = shop(n_skus=1, n_promotions=0)
+    sale = {
+        "name": "Hour",
+        "scope": {},
+        "percent": "50",
+        "schedule": {"from": "2026-01-01T00:00:00", "to": "2026-01-01T01:00:00", "timezone": "UTC"},
+    }
+    documents["sale-prices"] = {"hour": sale}
+    book = compiled(documents, {}, 1_700_000_000_000_000)
+    start_us = 1_767_225_600_000_000
+    body = {"currency": "USD", "lines": [{"id": "1", "sku": "SKU-0", "quantity": 1}]}
+
+    totals = [
+        price_and_encode(book, [as_basket(body, start_us + second * 10**6)], [False])[0].total_minor
+        for second in (-1, 0, 3599, 3600)
+    ]
+
+    assert totals[1] == totals[2] < totals[0] == totals[3]
