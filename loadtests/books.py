@@ -50,7 +50,7 @@ def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int =
         }
         for number in range(n_skus // 100)
     }
-    guardrails = {
+    guardrails: dict[str, Body] = {
         f"g{number}": {"scope": {"include": {"categories": [f"c{number}"]}}, "currency": "USD", "floor": "200", "ceiling": None}
         for number in range(20)
     }
@@ -75,12 +75,12 @@ def _price(rng: Random, sku: str) -> Body:
 
 def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> Body:
     kind = rng.choices(("percent_off", "amount_off", "fixed_price", "tiered"), (6, 2, 1, 1))[0]
-    params: Body = {
+    params_of: dict[str, Body] = {
         "percent_off": {"percent": str(rng.randint(1, 15))},
         "amount_off": {"amount": rng.randint(5, 100), "per": rng.choice(("unit", "line"))},
         "fixed_price": {"unit_price": str(rng.randint(250, 15_000))},
         "tiered": {"by": "quantity", "steps": [{"from": 2, "percent": "3"}, {"from": 6, "percent": "6"}]},
-    }[kind]
+    }
     draw = rng.random()
     conditions: Body | None = None
     if draw < 0.35:
@@ -92,7 +92,7 @@ def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> 
     return {
         "name": f"Promotion {number}",
         "kind": kind,
-        "params": params,
+        "params": params_of[kind],
         "level": "line",
         "currency": "USD",
         "scope": {"include": {"skus": skus}},

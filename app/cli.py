@@ -1,0 +1,226 @@
+"""The command line: serve, demo, migrate, keys. `python -m app --help` lists them."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, NoReturn
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.client import ApiProblem
+from app.db.binaries import NoServer
+from app.db.embedded import EmbeddedPostgres, FolderInUse
+from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
+from app.db.migrate import upgrade
+from app.demo.load import load_sample_shop, tryout
+from app.errors import Problem
+from app.main import Service, WrongSchema, create_app
+from app.quotes.replay import ReplayReport
+from app.settings import Settings, SettingsError
+from app.web.auth import SCOPES
+from app.web.keys import default_expiry, make_key
+from app.web.logs import configure_logs
+
+_SHOWN: Final = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    parsed = _parser().parse_args(arguments)
+    # The default would end us at once and leave the embedded server running.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        settings = Settings.from_environment()
+        configure_logs(level=settings.log_level, style=settings.log_format)
+        return int(parsed.run(settings, parsed))
+    except (SettingsError, NoServer, FolderInUse, NotDurable, WrongSchema, DatabaseUnreachable, Problem, OSError) as error:
+        print(f"centwise: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app", description="Centwise, a pricing service. Settings come from PRICING_* variables."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve_command = commands.add_parser("serve", help="serve; without PRICING_DATABASE_URL on an embedded Postgres")
+    serve_command.set_defaults(run=serve)
+
+    demo_command = commands.add_parser("demo", help="migrate, serve, and load a sample shop the first time")
+    demo_command.set_defaults(run=demo)
+
+    migrate_command = commands.add_parser("migrate", help="bring the database to the newest schema")
+    migrate_command.set_defaults(run=migrate)
+
+    keys_command = commands.add_parser("keys", help="make an API key and print it once")
+    keys_command.add_argument("--name", required=True)
+    keys_command.add_argument("--scopes", required=True, help=f"comma list of {', '.join(SCOPES)}")
+    keys_command.add_argument("--days", type=int, help="days until it expires; without it never")
+    keys_command.set_defaults(run=keys)
+
+    replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
+    replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
+    replay_command.set_defaults(run=replay)
+    return parser
+
+
+@contextlib.contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The configured database; or the embedded one, started and migrated here, or attached to where another process runs it."""
+    with contextlib.ExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        elif attached := EmbeddedPostgres.attach(settings.data_dir):
+            url = attached
+        else:
+            server = EmbeddedPostgres(settings.data_dir, postgres_bin=settings.postgres_bin, port=settings.embedded_port)
+            url = stack.enter_context(server).url
+        database = Database(url, settings.connect_seconds, settings.statement_seconds, settings.pool_size)
+        if settings.database_url is None:
+            asyncio.run(upgrade(database))
+        yield database
+
+
+def serve(settings: Settings, _: argparse.Namespace) -> int:
+    """Serves until interrupted."""
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
+        return run(make_server(settings, create_app(settings, database=database)), listener)
+
+
+def demo(settings: Settings, _: argparse.Namespace) -> int:
+    """Serves with a sample shop: the whole product on this machine, for looking around."""
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
+        asyncio.run(upgrade(database))
+        port = listener.getsockname()[1]
+        server = make_server(settings, create_app(settings, database=database))
+        visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), daemon=True)
+        visitor.start()
+        return run(server, listener)
+
+
+def migrate(settings: Settings, _: argparse.Namespace) -> int:
+    """Brings the database to the newest schema."""
+    with open_database(settings) as database:
+        asyncio.run(upgrade(database))
+    print("The schema is current.")
+    return 0
+
+
+def keys(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Makes a key and prints it as JSON."""
+    scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown or not scopes:
+        print(f"centwise: scopes are {', '.join(SCOPES)}", file=sys.stderr)
+        return 2
+
+    async def make(database: Database) -> str:
+        engine = database.engine()
+        try:
+            async with transaction(engine) as connection:
+                made = await make_key(connection, name=arguments.name, scopes=scopes, expires_at=default_expiry(arguments.days))
+        finally:
+            await engine.dispose()
+        return made.model_dump_json()
+
+    with open_database(settings) as database:
+        print(json.dumps(json.loads(asyncio.run(make(database))), indent=2))
+    return 0
+
+
+def replay(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Recomputes the newest decisions from their versions; status 1 when one differs or its version is gone."""
+
+    def progress(report: ReplayReport) -> None:
+        print(f"{report.decision_count} decisions, {len(report.differences)} differ", file=sys.stderr)
+
+    async def run_replay(database: Database) -> ReplayReport:
+        service = Service(settings, database)
+        try:
+            return await service.replay.replay_last(arguments.last, note=progress)
+        finally:
+            await service.engine.dispose()
+
+    with open_database(settings) as database:
+        began = time.perf_counter()
+        report = asyncio.run(run_replay(database))
+        seconds = time.perf_counter() - began
+    for decision, difference in report.differences[:_SHOWN]:
+        print(f"{decision} differs at {difference.path}: stored {difference.stored!r}, recomputed {difference.recomputed!r}")
+    for version, count in sorted(report.missing_versions.items()):
+        print(f"{count} decisions of version {version} cannot be replayed: the version is not stored")
+    outcome = "all equal" if report.is_equal else f"{len(report.differences)} differ"
+    print(f"{report.decision_count} decisions, {report.line_count} lines, {outcome}, {seconds:.1f} s")
+    return 0 if report.is_equal else 1
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a port in use is told before anything else starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def make_server(settings: Settings, app: ASGIApp) -> uvicorn.Server:
+    """uvicorn as we run it: uvloop and httptools, no access log, no headers that nobody needs."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+            backlog=2048,
+        )
+    )
+
+
+def run(server: uvicorn.Server, listener: socket.socket) -> int:
+    """Serves until SIGINT or SIGTERM, which are the ordinary way to end; returns the exit status."""
+    # uvicorn raises the signal again when it is done, which is how the caller's clean-up comes to run.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    return 0 if server.started else 3
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _welcome(server: uvicorn.Server, address: str) -> None:
+    """Loads the sample shop once the server answers, and says what to try."""
+    while not server.started:
+        if server.should_exit:
+            return
+        threading.Event().wait(0.05)
+    try:
+        load_sample_shop(address)
+    except (ApiProblem, OSError) as error:
+        # The service goes on; without the shop it is merely empty. Where it is being stopped, that is the reason and no news.
+        if not server.should_exit:
+            print(f"centwise: the sample shop could not be loaded: {error}", file=sys.stderr, flush=True)
+        return
+    print(f"\nCentwise is at {address}, its documentation at {address}/docs\nTry:\n\n{tryout(address)}\n", flush=True)

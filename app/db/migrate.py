@@ -1,0 +1,89 @@
+"""Brings a database to the newest schema, and says whether it is there."""
+
+import enum
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, text
+
+from app.db.engine import Database
+from app.db.tables import metadata
+
+MIGRATION_LOCK = 727011
+_FOLDER = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+async def upgrade(database: Database) -> None:
+    """Runs what is missing, all of it in one transaction.
+
+    Several processes may call this at once: one works, the others wait for its lock and find nothing left to do. A statement that
+    would wait more than five seconds for a table fails instead, because everything behind it in the queue would wait too.
+    """
+
+    def run(connection: Connection) -> None:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        command.upgrade(_config(connection), "head")
+
+    engine = database.engine()
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+async def differences(database: Database, declared: MetaData = metadata) -> list[str]:
+    """How the migrated database differs from the tables declared; empty when they agree. Partitions are not compared."""
+
+    def include(name: str | None, kind: str, _parents: object) -> bool:
+        return not (kind == "table" and name is not None and name.startswith("decisions_"))
+
+    def run(connection: Connection) -> list[str]:
+        options = {"compare_type": True, "compare_server_default": True, "include_name": include}
+        context = MigrationContext.configure(connection, opts=options)
+        return [repr(difference) for difference in compare_metadata(context, declared)]
+
+    engine = database.engine()
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+class SchemaState(enum.Enum):
+    """A database's schema against this code's."""
+
+    CURRENT = "current"
+    OLDER = "older"
+    UNKNOWN = "unknown"  # made by a later release: migrations run while the old release serves
+
+
+async def schema_state(connection: asyncpg.Connection) -> SchemaState:
+    """How the schema of `connection`'s database compares with what this code knows."""
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return SchemaState.OLDER
+    revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+    scripts = ScriptDirectory.from_config(_config())
+    if revision == scripts.get_current_head():
+        return SchemaState.CURRENT
+    return (
+        SchemaState.OLDER
+        if revision is None or revision in {each.revision for each in scripts.walk_revisions()}
+        else SchemaState.UNKNOWN
+    )

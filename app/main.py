@@ -1,0 +1,318 @@
+"""The composition root: settings in, one ASGI application out. Everything is made and wired here, and nowhere else.
+
+The only reader of settings beside the command line. Nothing here decides anything about prices.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from app.catalog import routers as catalog
+from app.catalog.bulk import bulk_router
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, require_durable
+from app.db.migrate import SchemaState, schema_state
+from app.db.pulse import Pulse
+from app.db.upkeep import keep_up, prepare_partitions
+from app.errors import Unavailable
+from app.metrics import Metrics
+from app.pricebook.holder import BookHolder
+from app.pricebook.refresh import Refresher
+from app.pricebook.versions import BookVersions
+from app.promotions import routers as promotions
+from app.quotes.decisions import DecisionReader
+from app.quotes.front import FrontTable, endpoints
+from app.quotes.ids import IssueClock
+from app.quotes.lane import LaneLimits, QuoteLane
+from app.quotes.listing import Listing, list_prices
+from app.quotes.memo import price_and_encode
+from app.quotes.preview import PreviewLane
+from app.quotes.pricing_pass import Pricing
+from app.quotes.replay import Replay
+from app.quotes.router import decisions_router, storefront_router
+from app.quotes.store import DecisionStore
+from app.quotes.storefront import Storefront
+from app.quotes.tokens import KeyRing, SigningKey
+from app.releases import routers as releases
+from app.resources.control import Control
+from app.settings import Settings
+from app.signals import routers as signals
+from app.web.access import Access
+from app.web.auth import Authenticator
+from app.web.keys import keys_router
+from app.web.logs import failure_notes
+from app.web.looplag import measure_loop_lag
+from app.web.openapi import describe_problems
+from app.web.problems import install_problem_handlers
+from app.web.routing import check_routes
+
+ISSUER: Final = "centwise"
+UPKEEP_SECONDS: Final = 3600.0
+RETRY_SECONDS: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class WrongSchema(Exception):
+    """The database is older than this code; `python -m app migrate` brings it up."""
+
+
+class Service:
+    """One process's objects, and the order in which they start and stop."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.metrics = Metrics(channel_room=settings.metric_channels)
+        self.note_failure = failure_notes(self.metrics)
+        self.pulse = Pulse(database, changed=self._note_pulse)
+        self.engine = database.engine(self.pulse.connect)
+        self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
+        self.holder = BookHolder()
+        self.refresher = Refresher(
+            self.connect,
+            self.holder,
+            self.metrics,
+            last_good=settings.data_dir / "last-good-book",
+            poll_seconds=settings.poll_seconds,
+        )
+        self.versions = BookVersions(self.connect, self.holder)
+        self.store = DecisionStore(self.connect_durable, metrics=self.metrics)
+        limits = LaneLimits(
+            rows_max=settings.lane_rows,
+            octets_max=settings.lane_bytes,
+            batch_rows_max=settings.lane_batch_rows,
+            flush_s=settings.flush_seconds,
+        )
+        clock = IssueClock()
+        pricing = Pricing(
+            current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
+        )
+        self.lane = QuoteLane(
+            pricing=pricing,
+            store=self.store,
+            keys=KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER),
+            metrics=self.metrics,
+            limits=limits,
+            quote_ttl_s=settings.quote_ttl_seconds,
+            clock=clock,
+        )
+        self.previews = PreviewLane(
+            pricing=pricing, limits=limits, quote_ttl_s=settings.quote_ttl_seconds, clock=clock, metrics=self.metrics
+        )
+        listing = Listing(
+            current_book=self.holder.current,
+            price=list_prices,
+            clock=clock,
+            metrics=self.metrics,
+            lines_max=limits.batch_lines_max,
+        )
+        storefront = Storefront(
+            lane=self.lane,
+            previews=self.previews,
+            listing=listing,
+            book_of_version=self.versions.get,
+            wait_for_version=self.holder.wait_for_version,
+            metrics=self.metrics,
+        )
+        self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
+        self.decisions = DecisionReader(self.engine)
+        self.replay = Replay(
+            self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watch()
+
+    async def connect(self) -> asyncpg.Connection:
+        """A connection of its own, for the caller to keep and end."""
+        return await self.database.connect()
+
+    async def connect_durable(self) -> asyncpg.Connection:
+        """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
+        connection = await self.database.connect()
+        if self.settings.durability == "strict":
+            try:
+                await require_durable(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
+
+    async def start(self) -> None:
+        """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
+        try:
+            await self._prepare_database()
+            await self.authenticator.refresh()
+        except (DatabaseUnreachable, Unavailable) as error:
+            self.note_failure("start", error)
+        await self.refresher.start()
+        await self.lane.start()
+        self.previews.start()
+        self._run("pulse", self.pulse.run)
+        self._run("refresher", self.refresher.run)
+        self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
+        self._run("loop lag", lambda: measure_loop_lag(self.metrics))
+        self._run("upkeep", self._keep_up)
+
+    async def stop(self) -> None:
+        """The lanes first: what they hold is stored and answered before anything it needs is gone."""
+        await self.lane.stop()
+        await self.previews.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.refresher.close()
+        await self.engine.dispose()
+
+    async def _prepare_database(self) -> None:
+        connection = await self.connect_durable()
+        try:
+            state = await schema_state(connection)
+            if state is SchemaState.OLDER:
+                raise WrongSchema("the database's schema is missing or older than this code; run: python -m app migrate")
+            if state is SchemaState.UNKNOWN:
+                _log.warning("the database's schema is newer than this code")
+            await prepare_partitions(connection, datetime.now(UTC))
+        finally:
+            connection.terminate()
+
+    async def _keep_up(self) -> None:
+        while True:
+            connection = await self.database.connect(application="centwise upkeep")
+            try:
+                done = await keep_up(connection, datetime.now(UTC), retention_days=self.settings.decision_retention_days)
+                if any(done):
+                    _log.info("upkeep", **done._asdict())
+            finally:
+                connection.terminate()
+            await asyncio.sleep(UPKEEP_SECONDS)
+
+    def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs `work` until the service stops; if it fails, that is noted and it starts again."""
+
+        async def forever() -> None:
+            while True:
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - whatever ended a background task, the service goes on and says so
+                    self.note_failure(name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+        self._tasks.append(asyncio.create_task(forever(), name=name))
+
+    def _note_pulse(self, silence: str) -> None:
+        if silence:
+            _log.warning("the database does not answer", reason=silence)
+        else:
+            _log.info("the database answers")
+
+    def _watch(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("pricing_book_version", "Version of the price book in force here.", lambda: self.holder.version or 0)
+        gauge("pricing_book_age_seconds", "Time since the book in force was published.", self._book_age_seconds)
+        gauge("pricing_book_checked_seconds", "Time since the database last told the latest version.", self._checked_seconds)
+        gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
+        gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
+        gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
+        gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
+
+    def _book_age_seconds(self) -> float:
+        held = self.holder.held()
+        return 0.0 if held is None else max(0.0, time.time() - held.book.published_at_us / 1e6)
+
+    def _checked_seconds(self) -> float:
+        checked_at = self.refresher.status.checked_at
+        return -1.0 if checked_at is None else time.monotonic() - checked_at
+
+
+def create_api(service: Service) -> FastAPI:
+    """The FastAPI side: everything declared, documented and served but the front table's hot paths."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    api = FastAPI(
+        title="Centwise",
+        summary="Dynamic pricing that is exact, fast and explains each cent.",
+        version="1",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
+        separate_input_output_schemas=False,
+        redoc_url=None,
+    )
+    api.state.authenticator = service.authenticator
+    api.state.control = Control(service.engine, service.holder, service.metrics, service.settings.import_body_bytes)
+    install_problem_handlers(api)
+    describe_problems(api)
+    read_s = service.settings.read_seconds
+    resources = (*catalog.RESOURCES, *promotions.RESOURCES, *releases.RESOURCES)
+    for router in (
+        storefront_router(service.front, authenticate=service.authenticator.authenticate, read_s=read_s),
+        decisions_router(service.decisions, service.replay),
+        *catalog.catalog_routers(),
+        *promotions.promotion_routers(),
+        bulk_router(resources),
+        *releases.release_routers(),
+        *signals.signal_routers(),
+        keys_router(service.engine),
+    ):
+        api.include_router(router)
+    add_operations(api, service)
+    check_routes(api)
+    return api
+
+
+def create_app(settings: Settings, *, database: Database) -> ASGIApp:
+    """The application as the server runs it."""
+    service = Service(settings, database)
+    return FrontTable(
+        Access(create_api(service), service.metrics),
+        service.front,
+        authenticate=service.authenticator.authenticate,
+        metrics=service.metrics,
+        read_s=settings.read_seconds,
+    )
+
+
+def add_operations(api: FastAPI, service: Service) -> None:
+    """`/livez`, `/readyz`, `/metrics`: for the platform, without a key."""
+
+    @api.get("/livez", tags=["operations"], operation_id="livez")
+    async def livez() -> dict[str, str]:
+        """The process answers. It says nothing about the database: restarting us would not bring that back."""
+        return {"status": "alive"}
+
+    @api.get("/readyz", tags=["operations"], operation_id="readyz", response_class=Response)
+    async def readyz(_: Request) -> Response:
+        """Whether requests should be sent here: a price book is in force. The rest of the reply is for people."""
+        status = service.refresher.status
+        ready = service.holder.version is not None
+        report = {
+            "status": "ready" if ready else "not ready",
+            "version": service.holder.version,
+            "database_version": status.database_version,
+            "database": "reachable" if service.pulse.is_up else "away",
+            "problem": status.problem,
+        }
+        return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
+
+    @api.get("/metrics", tags=["operations"], operation_id="metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Prometheus's text format."""
+        text = await asyncio.to_thread(service.metrics.render)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

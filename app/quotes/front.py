@@ -1,0 +1,197 @@
+"""The front table: the hot endpoints as raw ASGI, ahead of FastAPI, which declares and serves the same ones (see router.py)."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BadRequest, BodyTooLarge, InternalError, Problem, RequestTimeout, UnsupportedMediaType
+from app.metrics import Metrics
+from app.quotes.storefront import Asked, Reply, Storefront
+from app.web.auth import Principal
+from app.web.problems import MEDIA_TYPE, problem_bytes
+
+type Authenticate = Callable[..., Awaitable[Principal]]
+type Operation = Callable[[bytes, Asked], Awaitable[Reply]]
+
+BATCH_BODY_OCTETS: Final = 1 << 20
+PRICES_BODY_OCTETS: Final = 256 << 10
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
+_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of the table: where it is, what runs, and how much is read for it."""
+
+    path: str
+    operation: Operation
+    octets_max: int
+
+    async def respond(self, scope: Scope, receive: Receive, authenticate: Authenticate, *, read_s: float) -> Reply:
+        """Let the caller in, read the body and run the operation: the same steps for both doors. Raises Problem."""
+        headers = read_headers(scope)
+        principal = scope.get("centwise.principal") or await authenticate(scope, "quote")
+        media_type = headers.get(b"content-type", b"")
+        if media_type != b"application/json" and media_type.partition(b";")[0].strip().lower() != b"application/json":
+            raise UnsupportedMediaType("send JSON as application/json")
+        raw = await _read_body(receive, headers.get(b"content-length"), octets_max=self.octets_max, read_s=read_s)
+        return await self.operation(raw, Asked(principal, headers))
+
+
+def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoint, ...]:
+    """The table of both doors."""
+    return (
+        Endpoint("/v1/quotes", storefront.quote, quote_octets_max),
+        Endpoint("/v1/quotes/batch", storefront.batch, BATCH_BODY_OCTETS),
+        Endpoint("/v1/prices", storefront.prices, PRICES_BODY_OCTETS),
+        Endpoint("/v1/preview", storefront.preview, quote_octets_max),
+    )
+
+
+class FrontTable:
+    """An ASGI app that answers POSTs to the table's paths itself and hands everything else to `app`."""
+
+    def __init__(
+        self, app: ASGIApp, table: Iterable[Endpoint], *, authenticate: Authenticate, metrics: Metrics, read_s: float
+    ) -> None:
+        self._app = app
+        self._authenticate = authenticate
+        self._metrics = metrics
+        self._read_s = read_s
+        self._table = {endpoint.path: endpoint for endpoint in table}
+        self._seconds = {path: metrics.request_seconds.at(f"POST {path}") for path in self._table}
+        self._requests = {
+            (path, code): metrics.requests.at(f"POST {path}", word)
+            for path in self._table
+            for code, word in enumerate(_CLASSES, start=1)
+        }
+        self._ids = count(int.from_bytes(os.urandom(2)))
+        self._process = os.urandom(8).hex()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or (endpoint := self._table.get(scope["path"])) is None:
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        request_id = _sent_request_id(scope) or b"%s-%x" % (self._process.encode(), next(self._ids))
+        try:
+            reply = await endpoint.respond(scope, receive, self._authenticate, read_s=self._read_s)
+            status, body = reply.status, reply.body
+            headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+            if reply.is_replay:
+                headers.append(_REPLAYED)
+        except Exception as error:  # noqa: BLE001 - what is no problem of ours is logged there and answered as an internal error
+            problem = self._problem(error, request_id)
+            status, body = problem.status, problem_bytes(problem)
+            headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+            headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+            if isinstance(problem, BodyTooLarge | RequestTimeout):
+                # What is left of the body would be read only to be thrown away.
+                headers.append((b"connection", b"close"))
+        finally:
+            self._seconds[endpoint.path].observe(time.perf_counter() - began_s)
+        self._requests[endpoint.path, status // 100].n += 1
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _problem(self, error: Exception, request_id: bytes) -> Problem:
+        if isinstance(error, Problem):
+            problem = error
+            if problem.status >= 500:
+                _log.warning("request", request_id=request_id.decode(), problem=problem.slug, detail=problem.detail)
+        else:
+            problem = InternalError("The request failed. It was our fault and is in the log with this request id.")
+            _log.error("request failed", request_id=request_id.decode(), exc_info=error)
+        self._metrics.request_errors.at(problem.slug).n += 1
+        return problem
+
+
+def read_headers(scope: Scope) -> dict[bytes, bytes]:
+    """The headers that the operations look at. Raises BadRequest when one of them is there twice: two readers could take either."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _READ_HEADERS:
+            if name in headers:
+                raise BadRequest(f"the header {name.decode()} is there twice")
+            headers[name] = value
+    return headers
+
+
+def _sent_request_id(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return None
+
+
+async def _read_body(receive: Receive, declared: bytes | None, *, octets_max: int, read_s: float) -> bytes:
+    """The whole body. Raises BodyTooLarge, RequestTimeout, and BadRequest when the connection ended before it did."""
+    if declared is not None and declared.isdigit() and int(declared[:20]) > octets_max:
+        raise BodyTooLarge(f"the limit here is {octets_max} bytes")
+    limit = _ReadLimit(read_s)
+    try:
+        message: Message = await receive()
+        body: bytes = message.get("body", b"")
+        if len(body) <= octets_max and message["type"] == "http.request" and not message.get("more_body", False):
+            return body
+        return await _read_rest(receive, message, octets_max)
+    except asyncio.CancelledError:
+        limit.raise_if_passed()
+        raise
+    finally:
+        limit.end()
+
+
+class _ReadLimit:
+    """What asyncio.timeout does, at half of its cost: it stands in the way of every request."""
+
+    __slots__ = ("_is_passed", "_seconds", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_passed = False
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._pass)
+
+    def _pass(self) -> None:
+        self._is_passed = True
+        self._task.cancel()
+
+    def raise_if_passed(self) -> None:
+        """Raise RequestTimeout if it was this limit that cancelled the task, and nobody else did as well."""
+        if self._is_passed and self._task.uncancel() == 0:
+            raise RequestTimeout(f"the body did not arrive within {self._seconds:g} s") from None
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+
+async def _read_rest(receive: Receive, message: Message, octets_max: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the connection ended before the body did")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > octets_max:
+            raise BodyTooLarge(f"the limit here is {octets_max} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()

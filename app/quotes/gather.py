@@ -1,0 +1,133 @@
+"""Gathering: what waits is taken together, at once when idle, in batches while a batch is under way. No timers."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from app.errors import InternalError, Unavailable
+
+_log = structlog.get_logger(__name__)
+
+
+class Batch[E]:
+    """Entries that are worked on together. Whoever waits for one of them awaits `done` and then looks at his entry."""
+
+    __slots__ = ("done", "entries", "line_count", "octets", "opened_s")
+
+    def __init__(self, opened_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.entries: list[E] = []
+        self.line_count = 0
+        self.octets = 0
+        self.opened_s = opened_s
+        self.done = _Done(loop=loop)
+
+
+class _Done(asyncio.Future[None]):
+    """A future that many tasks await and none can cancel: a client that goes away must not take the others' answers with it.
+
+    A task that is cancelled while it waits is cancelled when the batch is done, which is soon and bounded.
+    """
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        return False
+
+
+class Gather[E]:
+    """Joins entries into batches and has `work` do one batch after another, on the event loop.
+
+    At most `rows_max` entries and `octets_max` bytes are inside at any time, waiting or under way. A batch holds up to `batch_rows_max`
+    entries and `batch_lines_max` lines; entries that are submitted together stay together even if they are more.
+    `work` sets each entry's outcome. If it raises, `fail` is called with each entry and the problem.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Batch[E]], Awaitable[None]],
+        *,
+        fail: Callable[[E, InternalError], None],
+        rows_max: int,
+        octets_max: int,
+        batch_rows_max: int,
+        batch_lines_max: int,
+    ) -> None:
+        self._work = work
+        self._fail = fail
+        self._rows_max = rows_max
+        self._octets_max = octets_max
+        self._batch_rows_max = batch_rows_max
+        self._batch_lines_max = batch_lines_max
+        self._queue: deque[Batch[E]] = deque()
+        self._rows = 0
+        self._octets = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Entries inside, waiting or under way."""
+        return self._rows
+
+    def start(self) -> None:
+        """Begin to work. Call it on the loop that will submit."""
+        assert self._worker is None
+        self._loop = asyncio.get_running_loop()
+        self._worker = self._loop.create_task(self._run(), name="gather")
+
+    async def stop(self) -> None:
+        """Refuse what comes from now on, finish what is inside."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self._wake()
+            await worker
+
+    def submit(self, entries: list[E], *, line_count: int, octets: int) -> asyncio.Future[None]:
+        """Put entries into the next batch that has room and return what to await.
+
+        Raises Unavailable at once when there is no room inside, or the process is stopping.
+        """
+        if self._worker is None:
+            raise Unavailable("The process is stopping.")
+        if self._rows + len(entries) > self._rows_max or self._octets + octets > self._octets_max:
+            raise Unavailable("Too many requests are waiting.")
+        batch = self._queue[-1] if self._queue else None
+        if (
+            batch is None
+            or len(batch.entries) + len(entries) > self._batch_rows_max
+            or batch.line_count + line_count > self._batch_lines_max
+        ):
+            batch = Batch(time.monotonic(), self._loop)
+            self._queue.append(batch)
+            self._wake()
+        batch.entries += entries
+        batch.line_count += line_count
+        batch.octets += octets
+        self._rows += len(entries)
+        self._octets += octets
+        return batch.done
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def _run(self) -> None:
+        while True:
+            while not self._queue:
+                if self._worker is None:
+                    return
+                self._idle = self._loop.create_future()
+                await self._idle
+            batch = self._queue.popleft()
+            try:
+                await self._work(batch)
+            except Exception:  # noqa: BLE001
+                # The batch is answered and the next one is worked on: a worker that dies answers nobody ever again.
+                _log.exception("batch_failed", entries=len(batch.entries))
+                for entry in batch.entries:
+                    self._fail(entry, InternalError())
+            self._rows -= len(batch.entries)
+            self._octets -= batch.octets
+            batch.done.set_result(None)

@@ -1,0 +1,137 @@
+"""The pass that binding quotes and previews share: the baskets of a batch are priced and encoded in vectorised calls."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import structlog
+from asyncpg.pgproto.pgproto import UUID
+
+from app.errors import FieldError, InternalError, Problem, Unavailable, ValidationFailed
+from app.metrics import Metrics
+from app.pricing.basket import Basket
+from app.pricing.book import PriceBook
+from app.quotes.encode import EncodedQuote
+from app.quotes.parse import Understood, basket_of
+from app.quotes.store import Decision
+
+_log = structlog.get_logger(__name__)
+
+type PriceAndEncode = Callable[[PriceBook, Sequence[Basket], Sequence[bool]], list[EncodedQuote]]
+
+
+class Answered(NamedTuple):
+    """The bytes of a quote, and whether they were stored before by an equal request."""
+
+    reply: bytes
+    is_replay: bool
+
+
+class Entry:
+    """A request inside the lane; `outcome` is there when its batch is done.
+
+    `book` is the price book of a request that names a version, None for the one in force. `key` is the id that the client made.
+    """
+
+    __slots__ = ("book", "decision", "encoded", "key", "outcome", "refusal", "request_sha256", "source", "understood")
+
+    def __init__(
+        self,
+        understood: Understood,
+        *,
+        book: PriceBook | None = None,
+        key: UUID | None = None,
+        source: str = "quote",
+    ) -> None:
+        self.understood = understood
+        self.book = book
+        self.key = key
+        self.source = source
+        # Hashed as understood, so that spelling a request another way makes no other request of it.
+        self.request_sha256 = b"" if key is None else hashlib.sha256(understood.canonical).digest()
+        self.outcome: Answered | Problem | None = None
+        self.encoded: EncodedQuote | None = None
+        self.decision: Decision | None = None
+        self.refusal: bytes | None = None
+
+    @property
+    def line_count(self) -> int:
+        return len(self.understood.request.lines)
+
+
+class Pricing:
+    """The pass that lane and previews share: gathers the baskets by book and prices them, in chunks that do not hold the loop up."""
+
+    def __init__(
+        self,
+        *,
+        current_book: Callable[[], PriceBook],
+        price: PriceAndEncode,
+        metrics: Metrics,
+        lines_max: int,
+    ) -> None:
+        self._current_book = current_book
+        self._price = price
+        self._metrics = metrics
+        self._lines_max = lines_max
+
+    async def run(self, entries: Sequence[Entry], issued_ms: int) -> None:
+        """Price the entries at one instant. Sets the book and what was encoded, or the outcome where there is a problem."""
+        current: PriceBook | Problem
+        try:
+            current = self._current_book()
+        except Unavailable as problem:
+            current = problem
+        by_book: dict[int, list[Entry]] = {}
+        for entry in entries:
+            if entry.book is None:
+                if isinstance(current, Problem):
+                    entry.outcome = current
+                    continue
+                entry.book = current
+            by_book.setdefault(id(entry.book), []).append(entry)
+        is_first = True
+        for of_one_book in by_book.values():
+            for chunk in self._chunks(of_one_book):
+                if not is_first:
+                    await asyncio.sleep(0)
+                is_first = False
+                self._price_chunk(chunk, issued_ms)
+
+    def _chunks(self, entries: list[Entry]) -> Iterator[list[Entry]]:
+        chunk: list[Entry] = []
+        line_count = 0
+        for entry in entries:
+            if chunk and line_count + entry.line_count > self._lines_max:
+                yield chunk
+                chunk, line_count = [], 0
+            chunk.append(entry)
+            line_count += entry.line_count
+        yield chunk
+
+    def _price_chunk(self, entries: list[Entry], issued_ms: int) -> None:
+        began_s = time.perf_counter()
+        if not self._is_priced(entries, issued_ms):
+            # A defect that one basket brings to light must not refuse its neighbours: each is priced again by itself.
+            for entry in entries:
+                if len(entries) == 1 or not self._is_priced([entry], issued_ms):
+                    entry.outcome = InternalError()
+        self._metrics.price_seconds.at().observe(time.perf_counter() - began_s)
+
+    def _is_priced(self, entries: list[Entry], issued_ms: int) -> bool:
+        book = entries[0].book
+        assert book is not None
+        try:
+            baskets = [basket_of(entry.understood, issued_ms) for entry in entries]
+            encoded = self._price(book, baskets, [entry.understood.request.partial for entry in entries])
+        except Exception:  # noqa: BLE001
+            _log.exception("pricing_failed", version=book.version, baskets=len(entries))
+            return False
+        for entry, one in zip(entries, encoded, strict=True):
+            entry.encoded = one
+            if one.errors:
+                errors = [FieldError(*error) for error in one.errors]
+                entry.outcome = ValidationFailed("The request cannot be priced.", errors=errors)
+        return True

@@ -1,0 +1,189 @@
+"""What the storefront's endpoints do, whichever door the request came through: bytes and a caller in, a reply out."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
+
+from asyncpg.pgproto.pgproto import UUID
+
+from app.db.engine import DatabaseUnreachable
+from app.errors import FieldError, InternalError, Problem, Unavailable, ValidationFailed
+from app.metrics import Metrics
+from app.pricebook.load import NoSuchVersion
+from app.pricing.book import PriceBook
+from app.quotes.ids import id_in_batch, id_of_key
+from app.quotes.lane import QuoteLane
+from app.quotes.listing import Listing
+from app.quotes.parse import Understood, read_batch, read_batch_quotes, read_prices, read_quote
+from app.quotes.preview import PreviewLane
+from app.quotes.pricing_pass import Answered, Entry
+from app.quotes.schemas import Context
+from app.web.auth import Principal
+from app.web.problems import problem_bytes
+
+VERSION_WAIT_S: Final = 1.0
+_KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
+_VERSION: Final = re.compile(rb"[1-9][0-9]{0,15}")
+_PARSED_AT_ONCE: Final = 64
+_LINE_ERROR: Final = b'"error":{'
+
+
+class Asked(NamedTuple):
+    """Who asks, and what the headers say. The names of headers are lower case."""
+
+    principal: Principal
+    headers: Mapping[bytes, bytes]
+
+
+class Reply(NamedTuple):
+    """A reply in JSON; `is_replay` says that it was given before."""
+
+    status: int
+    body: bytes
+    is_replay: bool = False
+
+
+class Storefront:
+    """The operations. Each raises Problem for what it refuses."""
+
+    def __init__(
+        self,
+        *,
+        lane: QuoteLane,
+        previews: PreviewLane,
+        listing: Listing,
+        book_of_version: Callable[[int], Awaitable[PriceBook]],
+        wait_for_version: Callable[[int, float], Awaitable[object]],
+        metrics: Metrics,
+    ) -> None:
+        self._lane = lane
+        self._previews = previews
+        self._listing = listing
+        self._book_of_version = book_of_version
+        self._wait_for_version = wait_for_version
+        self._metrics = metrics
+        self._quote_lines = metrics.lines.at("quote")
+        self._batch_lines = metrics.lines.at("batch")
+        self._preview_lines = metrics.lines.at("preview")
+        self._prices_lines = metrics.lines.at("prices")
+
+    async def quote(self, raw: bytes, asked: Asked) -> Reply:
+        """Price one basket and store the decision: 201 with the quote."""
+        understood = read_quote(raw)
+        book = await self._book_for(understood.request, asked)
+        key = _read_key(asked)
+        entry = Entry(understood, book=book, key=None if key is None else id_of_key(key, caller=asked.principal.id))
+        try:
+            await self._lane.answer([entry])
+        except Unavailable as problem:
+            entry.outcome = problem
+        outcome = entry.outcome
+        self._count(entry)
+        if isinstance(outcome, Answered):
+            self._quote_lines.n += entry.line_count
+            return Reply(201, outcome.reply, outcome.is_replay)
+        raise outcome or InternalError()
+
+    async def batch(self, raw: bytes, asked: Asked) -> Reply:
+        """Price many baskets and store their decisions together: 200 with a quote or a problem for each."""
+        key = _read_key(asked)
+        batch_id = None if key is None else id_of_key(key, caller=asked.principal.id)
+        results: list[Entry | Problem] = []
+        for position, each in enumerate(read_batch_quotes(read_batch(raw))):
+            if position % _PARSED_AT_ONCE == _PARSED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            results.append(each if isinstance(each, Problem) else await self._batch_entry(each, asked, batch_id, position))
+        entries = [each for each in results if isinstance(each, Entry)]
+        if entries:
+            await self._lane.answer(entries)
+        for entry in entries:
+            self._count(entry)
+        answered = [entry for entry in entries if isinstance(entry.outcome, Answered)]
+        away = next((entry.outcome for entry in entries if isinstance(entry.outcome, Unavailable)), None)
+        if away is not None and not answered:
+            raise away
+        self._batch_lines.n += sum(entry.line_count for entry in answered)
+        is_replay = bool(answered) and all(isinstance(entry.outcome, Answered) and entry.outcome.is_replay for entry in answered)
+        return Reply(200, b'{"results":[' + b",".join(map(_result, results)) + b"]}", is_replay)
+
+    async def prices(self, raw: bytes, asked: Asked) -> Reply:
+        """Unit prices of many SKUs: 200; nothing is stored."""
+        request = read_prices(raw)
+        book = await self._book_for(request, asked)
+        body = await self._listing.answer(request, book)
+        self._prices_lines.n += len(request.skus)
+        return Reply(200, body)
+
+    async def preview(self, raw: bytes, asked: Asked) -> Reply:
+        """Price one basket and store nothing: 200 with a quote that binds nobody."""
+        understood = read_quote(raw)
+        entry = Entry(understood, book=await self._book_for(understood.request, asked))
+        await self._previews.answer(entry)
+        if isinstance(entry.outcome, Answered):
+            self._preview_lines.n += entry.line_count
+            return Reply(200, entry.outcome.reply)
+        raise entry.outcome or InternalError()
+
+    async def _batch_entry(self, understood: Understood, asked: Asked, batch_id: UUID | None, position: int) -> Entry | Problem:
+        try:
+            book = await self._book_for(understood.request, asked)
+        except Problem as problem:
+            return problem
+        key = None if batch_id is None else id_in_batch(batch_id, position)
+        return Entry(understood, book=book, key=key, source="batch")
+
+    async def _book_for(self, request: Context, asked: Asked) -> PriceBook | None:
+        """The book of the version that the request names, None for the one in force; waits for the version that it needs at least."""
+        if request.at is not None or request.version is not None:
+            asked.principal.require("simulate")
+        header = asked.headers.get(b"min-version")
+        if header is not None or request.min_version is not None:
+            least = max(request.min_version or 0, 0 if header is None else _read_version(header))
+            await self._wait_for_version(least, VERSION_WAIT_S)
+        if request.version is None:
+            return None
+        try:
+            return await self._book_of_version(request.version)
+        except NoSuchVersion:
+            raise ValidationFailed(errors=[FieldError("version", "unknown_version", "there is no such version")]) from None
+        except DatabaseUnreachable as error:
+            raise Unavailable("The version could not be read.") from error
+
+    def _count(self, entry: Entry) -> None:
+        outcome = entry.outcome
+        if isinstance(outcome, Answered):
+            encoded = entry.encoded
+            if outcome.is_replay:
+                word = "replayed"
+            else:
+                assert encoded is not None
+                is_partial = entry.understood.request.partial and _LINE_ERROR in encoded.body
+                word = "partial" if is_partial else "priced"
+                for kind, amount_minor in encoded.discount_by_kind:
+                    self._metrics.discount_minor.at(kind).n += amount_minor
+        else:
+            word = "unavailable" if isinstance(outcome, Unavailable | InternalError) else "refused"
+        self._metrics.quotes.at(entry.understood.request.channel or "", word).n += 1
+
+
+def _result(result: Entry | Problem) -> bytes:
+    outcome = result.outcome if isinstance(result, Entry) else result
+    if isinstance(outcome, Answered):
+        return b'{"quote":' + outcome.reply + b"}"
+    return b'{"problem":' + problem_bytes(outcome or InternalError()) + b"}"
+
+
+def _read_key(asked: Asked) -> str | None:
+    key = asked.headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise ValidationFailed(errors=[FieldError("Idempotency-Key", "invalid", "1 to 255 visible ASCII characters, sent once")])
+    return key.decode()
+
+
+def _read_version(header: bytes) -> int:
+    if not _VERSION.fullmatch(header):
+        raise ValidationFailed(errors=[FieldError("Min-Version", "invalid", "a version, sent once")])
+    return int(header)

@@ -1,0 +1,85 @@
+"""What happens around every request of the FastAPI side: a request id, counts and times, a last net for failures. Plain ASGI."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import InternalError
+from app.metrics import Metrics
+from app.web.problems import MEDIA_TYPE, problem_bytes
+
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger(__name__)
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+class Access:
+    """Wraps an ASGI app. Requests are counted under the template of their route, never under their path."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        status = 0
+        began = time.perf_counter()
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_on)
+            except Exception:  # noqa: BLE001 - the last net: whatever failed is logged, and answered if nothing was
+                # Starlette raises a failure again after its handler has answered, so that a server may log it; this is where it is logged.
+                _log.exception("request failed", method=scope["method"], endpoint=_endpoint(scope))
+                if not status:
+                    await _answer_failure(send_on)
+            finally:
+                seconds = time.perf_counter() - began
+                self._count(scope, status, seconds)
+                if status >= 500 or scope["method"] not in ("GET", "HEAD"):
+                    report = _log.warning if status >= 500 else _log.info
+                    report(
+                        "request", method=scope["method"], endpoint=_endpoint(scope), status=status, ms=round(seconds * 1000, 2)
+                    )
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        endpoint = _endpoint(scope)
+        # 0 is a client that left before it was answered.
+        self._metrics.requests.at(endpoint, _CLASSES[status // 100 - 1] if 100 <= status < 600 else "other").n += 1
+        self._metrics.request_seconds.at(endpoint).observe(seconds)
+        if problem := scope.get("centwise.problem"):
+            self._metrics.request_errors.at(problem).n += 1
+
+
+def _endpoint(scope: Scope) -> str:
+    path = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "other"
+    return f"{scope['method']} {path}"
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex
+
+
+async def _answer_failure(send: Send) -> None:
+    body = problem_bytes(InternalError("The request failed. It was our fault and is in the log with this request id."))
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,202 @@
+"""Who is calling, and what a key allows.
+
+A key is `cw_<id>_<secret><checksum>`, sent as `Authorization: Bearer cw_...`. The checksum tells a mistyped key from an unknown one
+without asking the database; of the secret only the SHA-256 is stored. Valid keys are held in memory and read anew every second, so that a
+request costs no query, a revoked key is refused within two seconds, and a database that is away does not lock out known callers.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, get_args
+
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.types import Scope as AsgiScope
+
+from app.db.engine import transaction
+from app.db.tables import api_keys
+from app.errors import Forbidden, NoteFailure, Unauthorized, Unavailable
+
+type Scope = Literal["quote", "redeem", "read", "write", "approve", "signals", "simulate", "admin"]
+SCOPES: Final[tuple[str, ...]] = get_args(Scope.__value__)
+REFRESH_SECONDS = 1.0
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY = re.compile(r"cw_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
+_MISSES_PER_SECOND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller: the id of its key and what that key allows."""
+
+    id: str
+    scopes: frozenset[str]
+
+    def require(self, *scopes: str) -> None:
+        """Raises Forbidden unless the caller holds each of `scopes`; `admin` holds them all."""
+        missing = [scope for scope in scopes if scope not in self.scopes]
+        if missing and "admin" not in self.scopes:
+            raise Forbidden(f"this needs a key with the scope {', '.join(missing)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredKey:
+    secret_sha256: bytes
+    principal: Principal
+    expires_at: datetime | None
+
+
+LOCAL: Final = Principal("local", frozenset(SCOPES))
+
+
+def new_key() -> tuple[str, str, bytes]:
+    """(id, the whole key as it is shown once, the SHA-256 of its secret as it is stored)."""
+    key_id, secret = _random(12), _random(32)
+    return key_id, f"cw_{key_id}_{secret}{_checksum(key_id, secret)}", hashlib.sha256(secret.encode()).digest()
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _checksum(key_id: str, secret: str) -> str:
+    number, digits = zlib.crc32(f"{key_id}_{secret}".encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits += _ALPHABET[digit]
+    return digits
+
+
+class Authenticator:
+    """Tells callers by their key. One object a process; `keep_fresh` runs beside it."""
+
+    def __init__(self, engine: AsyncEngine, *, open_loopback: bool) -> None:
+        self._engine = engine
+        self._open_loopback = open_loopback
+        self._keys: dict[str, _StoredKey] = {}
+        self._miss_budget = float(_MISSES_PER_SECOND)
+        self._miss_at = time.monotonic()
+
+    async def authenticate(self, scope: AsgiScope, *scopes: str) -> Principal:
+        """The caller of this ASGI request, who holds `scopes`.
+
+        Waits for the database only when a well-formed key is not known yet. Raises Unauthorized, Forbidden, Unavailable.
+        """
+        authorization = forwarded = host = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if authorization is not None:
+                    raise Unauthorized("the Authorization header is there twice")
+                authorization = value
+            elif name == b"host":
+                host = value
+            elif name in (b"forwarded", b"x-forwarded-for", b"x-real-ip"):
+                forwarded = value
+        if authorization is None:
+            # A proxy on this machine makes every caller look local, and a web page can reach us under a name of its own.
+            if self._open_loopback and forwarded is None and _is_local(scope.get("client"), host):
+                return LOCAL
+            raise Unauthorized("send the key as 'Authorization: Bearer cw_...'")
+        principal = await self._identify(authorization)
+        principal.require(*scopes)
+        return principal
+
+    async def _identify(self, authorization: bytes) -> Principal:
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        match = _KEY.fullmatch(token.strip()) if scheme.lower() == "bearer" else None
+        if match is None or not hmac.compare_digest(_checksum(match[1], match[2]), match[3]):
+            raise Unauthorized("this is not a key of this service")
+        digest = hashlib.sha256(match[2].encode()).digest()
+        known = self._keys.get(match[1]) or await self._look_up(match[1])
+        if known is None or not hmac.compare_digest(known.secret_sha256, digest):
+            raise Unauthorized("the key is not known or was revoked")
+        if known.expires_at is not None and known.expires_at <= datetime.now(UTC):
+            raise Unauthorized("the key has expired")
+        return known.principal
+
+    async def _look_up(self, key_id: str) -> _StoredKey | None:
+        """A key made a moment ago, perhaps by another process. Rationed: made-up keys with a good checksum must not become a flood of queries."""
+        now = time.monotonic()
+        self._miss_budget = min(_MISSES_PER_SECOND, self._miss_budget + (now - self._miss_at) * _MISSES_PER_SECOND)
+        self._miss_at = now
+        if self._miss_budget < 1:
+            raise Unavailable("too many unknown keys at once")
+        self._miss_budget -= 1
+        found = await self._read(key_id)
+        self._keys.update(found)
+        return found.get(key_id)
+
+    async def refresh(self) -> None:
+        """Reads all valid keys anew. Raises Unavailable."""
+        self._keys = await self._read(None)
+
+    async def keep_fresh(self, *, note_failure: NoteFailure) -> None:
+        """Runs until cancelled: `refresh` each second. While the database is away the keys last read stay valid."""
+        while True:
+            try:
+                await self.refresh()
+            except Unavailable as error:
+                note_failure("keys", error)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def _read(self, key_id: str | None) -> dict[str, _StoredKey]:
+        query = select(api_keys.c.id, api_keys.c.secret_sha256, api_keys.c.scopes, api_keys.c.expires_at).where(
+            api_keys.c.revoked_at.is_(None)
+        )
+        if key_id is not None:
+            query = query.where(api_keys.c.id == key_id)
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return {row.id: _StoredKey(row.secret_sha256, Principal(row.id, frozenset(row.scopes)), row.expires_at) for row in rows}
+
+
+def _is_local(client: Sequence[Any] | None, host: bytes | None) -> bool:
+    try:
+        if not client or not ipaddress.ip_address(client[0]).is_loopback:
+            return False
+    except ValueError:
+        return False
+    name = (
+        (host or b"").decode("latin-1").rsplit(":", 1)[0] if not (host or b"").endswith(b"]") else (host or b"").decode("latin-1")
+    )
+    return name in ("localhost", "127.0.0.1", "[::1]")
+
+
+class RequiresScope(SecurityBase):
+    """The dependency of a route that declares which scope it needs; made by `requires`."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.scopes = scopes
+        self.scheme_name = "key"
+        self.model = HTTPBearerModel(bearerFormat="cw_<id>_<secret>", description="An API key; its scopes say what it may do.")
+
+    async def __call__(self, request: Request) -> Principal:
+        # StrictRoute has asked already, before it read the body.
+        found = request.scope.get("centwise.principal")
+        if isinstance(found, Principal):
+            found.require(*self.scopes)
+            return found
+        authenticator: Authenticator = request.app.state.authenticator
+        principal = await authenticator.authenticate(request.scope, *self.scopes)
+        request.scope["centwise.principal"] = principal
+        return principal
+
+
+def requires(*scopes: Scope) -> RequiresScope:
+    """What a route under /v1 depends on: `Annotated[Principal, Depends(requires("write"))]` gives it the caller as well."""
+    assert scopes, "a route needs at least one scope"
+    assert set(scopes) <= set(SCOPES), f"unknown scope among {scopes}"
+    return RequiresScope(*scopes)

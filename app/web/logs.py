@@ -1,0 +1,62 @@
+"""Structured logs: one JSON object a line on standard error (or coloured text), with the request id of whatever is under way."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import Processor
+
+from app.errors import NoteFailure
+from app.metrics import Metrics
+
+
+def configure_logs(*, level: str, style: str) -> None:
+    """Sets up structlog and the standard library's logging (uvicorn, SQLAlchemy, asyncio) to speak with one voice."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if style == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for chatty in ("sqlalchemy", "alembic", "uvicorn", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
+
+
+def failure_notes(metrics: Metrics) -> NoteFailure:
+    """What background tasks call before they go on: counts every failure, and logs a task's failure when it is not the same as the last one."""
+    log = structlog.get_logger("app.background")
+    last: dict[str, str] = {}
+
+    def note(task: str, error: BaseException) -> None:
+        metrics.background_failures.at(task).n += 1
+        said = f"{type(error).__name__}: {error}"
+        fields: dict[str, Any] = {"task": task, "error": said}
+        if last.get(task) == said:
+            log.debug("background task failed again", **fields)
+        else:
+            last[task] = said
+            log.warning("background task failed", **fields)
+
+    return note

@@ -1,0 +1,209 @@
+"""Keys: shown once, stored as a hash, allowed what they say, refused within two seconds of their end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+
+from app.db.embedded import EmbeddedPostgres
+from app.db.engine import Database, transaction
+from app.db.tables import api_keys
+from app.errors import Unavailable
+from app.metrics import Metrics
+from app.web.access import Access
+from app.web.auth import Authenticator, new_key
+from app.web.keys import KeyMade, keys_router, make_key
+from app.web.logs import failure_notes
+from app.web.problems import install_problem_handlers
+from tests.conftest import make_database
+from tests.support import is_problem, paths, running
+
+
+@contextlib.asynccontextmanager
+async def service(
+    database: Database, *, open_loopback: bool = False, client: str = "127.0.0.1", host: str = "localhost"
+) -> AsyncIterator[httpx.AsyncClient]:
+    engine = database.engine()
+    app = FastAPI()
+    app.state.authenticator = Authenticator(engine, open_loopback=open_loopback)
+    install_problem_handlers(app)
+    app.include_router(keys_router(engine))
+    metrics = Metrics()
+    fresh = asyncio.create_task(app.state.authenticator.keep_fresh(note_failure=failure_notes(metrics)))
+    try:
+        async with running(Access(app, metrics), client=(client, 5), base_url=f"http://{host}") as http:
+            yield http
+    finally:
+        fresh.cancel()
+        await asyncio.gather(fresh, return_exceptions=True)
+        await engine.dispose()
+
+
+async def made(database: Database, *scopes: str, expires_at: datetime | None = None) -> KeyMade:
+    engine = database.engine()
+    async with transaction(engine) as connection:
+        key = await make_key(connection, name="test", scopes=list(scopes), expires_at=expires_at)
+    await engine.dispose()
+    return key
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+async def test_without_a_key_nothing_is_open(database: Database) -> None:
+    async with service(database) as http:
+        response = await http.get("/v1/keys")
+
+        assert is_problem(response, 401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_key_works_at_once_and_its_secret_is_not_stored(database: Database) -> None:
+    admin = await made(database, "admin")
+    async with service(database) as http:
+        response = await http.post("/v1/keys", json={"name": "shop", "scopes": ["quote", "read"]}, headers=bearer(admin.key))
+        shop = response.json()
+        again = await http.get("/v1/keys", headers=bearer(shop["key"]))
+        listed = await http.get("/v1/keys", headers=bearer(admin.key))
+    engine = database.engine()
+    async with transaction(engine) as connection:
+        stored = (await connection.execute(select(api_keys).where(api_keys.c.id == shop["id"]))).one()
+    await engine.dispose()
+
+    assert response.status_code == 201
+    assert response.headers["cache-control"] == "no-store"
+    assert is_problem(again, 403, "forbidden")  # known, and not an admin
+    assert shop["key"] not in str(stored)
+    assert shop["key"][16:48] not in str(stored)
+    assert shop["id"] in [item["id"] for item in listed.json()["items"]]
+    assert "key" not in listed.json()["items"][0]
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer x", "Basic dTpw", "Bearer cw_abcdefghijkl_" + "a" * 38, "Bearer " + new_key()[1], "Bearer \xff\xfe"],
+)
+async def test_what_is_no_key_of_ours_is_refused(database: Database, authorization: str) -> None:
+    async with service(database) as http:
+        response = await http.get("/v1/keys", headers=[(b"authorization", authorization.encode("latin-1"))])
+
+    assert is_problem(response, 401, "unauthorized")
+
+
+async def test_a_right_id_with_a_wrong_secret_is_refused(database: Database) -> None:
+    admin = await made(database, "admin")
+    _, other, _ = new_key()
+    async with service(database) as http:
+        forged = await http.get("/v1/keys", headers=bearer(admin.key[:16] + other[16:]))
+
+    assert is_problem(forged, 401, "unauthorized")
+
+
+async def test_a_revoked_key_is_refused_within_two_seconds(database: Database) -> None:
+    admin, shop = await made(database, "admin"), await made(database, "admin")
+    async with service(database) as here, service(database) as elsewhere:
+        assert (await elsewhere.get("/v1/keys", headers=bearer(shop.key))).status_code == 200
+
+        assert (await here.delete(f"/v1/keys/{shop.id}", headers=bearer(admin.key))).status_code == 204
+        revoked_at = time.monotonic()
+        while (await elsewhere.get("/v1/keys", headers=bearer(shop.key))).status_code == 200:
+            assert time.monotonic() - revoked_at < 2
+            await asyncio.sleep(0.05)
+
+        assert (await here.delete(f"/v1/keys/{shop.id}", headers=bearer(admin.key))).status_code == 204
+        assert is_problem(await here.delete("/v1/keys/aaaaaaaaaaaa", headers=bearer(admin.key)), 404, "not_found")
+
+
+async def test_an_expired_key_is_refused(database: Database) -> None:
+    short = await made(database, "admin", expires_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    async with service(database) as http:
+        assert (await http.get("/v1/keys", headers=bearer(short.key))).status_code == 200
+        await asyncio.sleep(0.3)
+        expired = await http.get("/v1/keys", headers=bearer(short.key))
+
+    assert is_problem(expired, 401, "unauthorized")
+
+
+async def test_a_key_that_would_have_expired_already_is_not_made(database: Database) -> None:
+    admin = await made(database, "admin")
+    async with service(database) as http:
+        response = await http.post(
+            "/v1/keys", json={"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, headers=bearer(admin.key)
+        )
+
+    assert is_problem(response, 422, "validation")
+    assert paths(response) == ["expires_at"]
+
+
+async def test_a_repeated_creation_makes_one_key_and_does_not_keep_its_secret(database: Database) -> None:
+    admin = await made(database, "admin")
+    headers = {**bearer(admin.key), "idempotency-key": "make-it-once"}
+    async with service(database) as http:
+        first = await http.post("/v1/keys", json={"name": "once", "scopes": ["read"]}, headers=headers)
+        second = await http.post("/v1/keys", json={"name": "once", "scopes": ["read"]}, headers=headers)
+        listed = await http.get("/v1/keys", headers=bearer(admin.key))
+
+    assert first.status_code == 201
+    assert is_problem(second, 409, "conflict")
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len([item for item in listed.json()["items"] if item["name"] == "once"]) == 1
+
+
+async def test_pages_go_through_all_keys_once(database: Database) -> None:
+    admin = await made(database, "admin")
+    for _ in range(5):
+        await made(database, "read")
+    seen: list[str] = []
+    async with service(database) as http:
+        url = "/v1/keys?limit=2"
+        while True:
+            page = (await http.get(url, headers=bearer(admin.key))).json()
+            seen += [item["id"] for item in page["items"]]
+            if page["next"] is None:
+                break
+            url = f"/v1/keys?limit=2&cursor={page['next']}"
+        forged = await http.get("/v1/keys?cursor=WyJhXHUwMDAwIl0", headers=bearer(admin.key))
+
+    assert len(seen) == len(set(seen)) >= 6
+    assert is_problem(forged, 422, "validation")
+
+
+async def test_known_keys_still_work_while_the_database_is_away(template: EmbeddedPostgres) -> None:
+    with make_database(template) as passing:
+        admin = await made(passing, "admin")
+        engine = passing.engine()
+        authenticator = Authenticator(engine, open_loopback=False)
+        await authenticator.refresh()
+
+    with pytest.raises(Unavailable):
+        await authenticator.refresh()
+    caller = await authenticator.authenticate({"headers": [(b"authorization", f"Bearer {admin.key}".encode())]}, "read")
+
+    assert caller.id == admin.id
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "headers", "status"),
+    [
+        ("127.0.0.1", "localhost", {}, 200),
+        ("127.0.0.1", "127.0.0.1:8080", {}, 200),
+        ("::1", "[::1]:8080", {}, 200),
+        ("10.0.0.7", "localhost", {}, 401),
+        ("127.0.0.1", "evil.example", {}, 401),
+        ("127.0.0.1", "localhost", {"x-forwarded-for": "10.0.0.7"}, 401),
+        ("127.0.0.1", "localhost", {"authorization": "Bearer nonsense"}, 401),
+    ],
+)
+async def test_the_open_mode_is_for_this_machine_only(
+    database: Database, client: str, host: str, headers: dict[str, str], status: int
+) -> None:
+    async with service(database, open_loopback=True, client=client, host=host) as http:
+        assert (await http.get("/v1/keys", headers=headers)).status_code == status

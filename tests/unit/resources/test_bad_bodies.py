@@ -1,0 +1,237 @@
+"""What is wrong with a body is told by its place, for each resource."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from app.catalog.guardrails import GUARDRAILS
+from app.catalog.policy import POLICY
+from app.catalog.prices import PRICE_LISTS, PRICES
+from app.catalog.products import ATTRIBUTES, PRODUCTS
+from app.catalog.sale_prices import SALE_PRICES
+from app.catalog.strategies import ENDINGS, STRATEGIES
+from app.promotions.campaigns import CAMPAIGNS
+from app.promotions.coupons import COUPONS
+from app.promotions.promotions import PROMOTIONS
+from app.resources.resource import Resource, union
+from app.web.problems import from_validation
+
+PERCENT_OFF = {"name": "P", "kind": "percent_off", "params": {"percent": "10"}}
+PRICE = {"currency": "USD", "unit_price": "1"}
+SALE = {"name": "S", "scope": {}, "percent": "10"}
+GUARDRAIL = {"scope": {}, "currency": "USD", "floor": "10"}
+COST_PLUS = {"kind": "cost_plus", "scope": {}, "currency": "USD", "params": {"markup": "40"}}
+ENDING = {"currency": "USD", "bands": [{"up_to": None, "endings": ["99"]}]}
+COUPON = {"promotion": "p", "codes": ["A"]}
+
+
+def condition(leaf: Any) -> dict[str, Any]:
+    return PERCENT_OFF | {"currency": "USD", "conditions": {"all": [{"not": leaf}]}}
+
+
+def tiers(*steps: tuple[Any, str]) -> dict[str, Any]:
+    return PRICE | {"tiers": {"mode": "volume", "steps": [{"up_to": up_to, "unit_price": price} for up_to, price in steps]}}
+
+
+def spend(threshold: Any, **more: Any) -> dict[str, Any]:
+    return {"name": "S", "kind": "spend_save", "currency": "USD", "params": {"threshold": threshold} | more}
+
+
+def deep(levels: int) -> Any:
+    tree: Any = {"attribute": "channel", "op": "==", "value": "web"}
+    for _ in range(levels - 1):
+        tree = {"not": tree}
+    return tree
+
+
+TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
+    (PRODUCTS, {}, {"name"}),
+    (PRODUCTS, {"name": ""}, {"name"}),
+    (PRODUCTS, {"name": " x"}, {"name"}),
+    (PRODUCTS, {"name": "x", "colour": 1}, {"colour"}),
+    (PRODUCTS, {"name": "x", "category": "a//b"}, {"category"}),
+    (PRODUCTS, {"name": "x", "tags": ["a", 5]}, {"tags[1]"}),
+    (PRODUCTS, {"name": "x", "attributes": {"colour": 5}}, {"attributes.colour"}),
+    (ATTRIBUTES, {"type": "float"}, {"type"}),
+    (PRICE_LISTS, {"priority": 1.0}, {"priority"}),
+    (PRICE_LISTS, {"priority": True}, {"priority"}),
+    (PRICE_LISTS, {"match": {"countries": []}}, {"match.countries"}),
+    (PRICES, {"currency": "XXX", "unit_price": "1"}, {"currency"}),
+    (PRICES, {"currency": "usd", "unit_price": "1"}, {"currency"}),
+    (PRICES, PRICE | {"unit_price": 1299}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "-1"}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "1.23456"}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "1e3"}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "01"}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "10000000000.0001"}, {"unit_price"}),
+    (PRICES, PRICE | {"unit_price": "1\n"}, {"unit_price"}),
+    (PRICES, PRICE | {"valid_from": "2026-01-01"}, {"valid_from"}),
+    (PRICES, PRICE | {"valid_from": "2026-02-30T00:00:00Z"}, {"valid_from"}),
+    (PRICES, PRICE | {"valid_from": "2300-01-01T00:00:00Z"}, {"valid_from"}),
+    (PRICES, PRICE | {"valid_from": "2026-01-02T00:00:00Z", "valid_to": "2026-01-01T23:00:00-01:00"}, {"valid_to"}),
+    (PRICES, tiers((9, "2"), (5, "1"), (None, "1")), {"tiers.steps[1].up_to"}),
+    (PRICES, tiers((9, "2"), (10, "1")), {"tiers.steps[1].up_to"}),
+    (PRICES, tiers((None, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (PRICES, tiers((0, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (PRICES, tiers((1.5, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (PRICES, tiers(("1.0001", "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (SALE_PRICES, {"name": "S", "scope": {}}, {"unit_price"}),
+    (SALE_PRICES, SALE | {"unit_price": "1", "currency": "USD"}, {"percent"}),
+    (SALE_PRICES, {"name": "S", "scope": {}, "amount": "5"}, {"currency"}),
+    (SALE_PRICES, SALE | {"percent": "100.0001"}, {"percent"}),
+    (SALE_PRICES, SALE | {"schedule": {"timezone": "Mars/Olympus"}}, {"schedule.timezone"}),
+    (SALE_PRICES, SALE | {"schedule": {"from": "2026-01-01T00:00:00Z", "timezone": "UTC"}}, {"schedule.from"}),
+    (
+        SALE_PRICES,
+        SALE | {"schedule": {"from": "2026-01-02T00:00:00", "to": "2026-01-02T00:00:00", "timezone": "UTC"}},
+        {"schedule.to"},
+    ),
+    (
+        SALE_PRICES,
+        SALE | {"schedule": {"timezone": "UTC", "weekly": {"days": ["mon", "day"], "start": "24:00", "end": "02:00"}}},
+        {"schedule.weekly.days[1]", "schedule.weekly.start"},
+    ),
+    (GUARDRAILS, {"scope": {}, "currency": "USD"}, {"floor"}),
+    (GUARDRAILS, GUARDRAIL | {"ceiling": "9.9999"}, {"ceiling"}),
+    (
+        GUARDRAILS,
+        GUARDRAIL | {"min_margin": "10", "map": "1", "max_discount": "1", "max_change": {}},
+        {"min_margin", "map", "max_discount", "max_change"},
+    ),
+    (GUARDRAILS, GUARDRAIL | {"scope": {"include": {"skus": ["A", "B", "C", "!"]}}}, {"scope.include.skus[3]"}),
+    (GUARDRAILS, GUARDRAIL | {"scope": {"include": {"attributes": {"colour": []}}}}, {"scope.include.attributes.colour"}),
+    (STRATEGIES, COST_PLUS | {"kind": "magic"}, {"kind"}),
+    (STRATEGIES, {"scope": {}, "currency": "USD", "params": {}}, {"kind"}),
+    (STRATEGIES, COST_PLUS | {"params": {"markup": "40", "margin": "40"}}, {"params.markup"}),
+    (STRATEGIES, COST_PLUS | {"params": {"margin": "100"}}, {"params.margin"}),
+    (STRATEGIES, COST_PLUS | {"params": {"markup": "40", "shape": 1}}, {"params.shape"}),
+    (
+        STRATEGIES,
+        COST_PLUS | {"kind": "elasticity", "params": {"form": "logit", "elasticity": "2", "reference_price": "0"}},
+        {"params.elasticity", "params.reference_price"},
+    ),
+    (
+        STRATEGIES,
+        COST_PLUS | {"kind": "elasticity", "params": {"form": "logit", "elasticity": "-2", "reference_price": "1"}},
+        {"params.reference_share"},
+    ),
+    (ENDINGS, ENDING | {"bands": []}, {"bands"}),
+    (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9x"]}]}, {"bands[1].endings[0]"}),
+    (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9"]}]}, {"bands[1].up_to"}),
+    (POLICY, {"selection": "best"}, {"selection"}),
+    (POLICY, {"rounding_level": "unit", "cash_rounding": 5}, {"rounding_level", "cash_rounding"}),
+    (PROMOTIONS, {}, {"kind"}),
+    (PROMOTIONS, {"kind": "percent_off"}, {"name", "params"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {}}, {"params.percent"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {"percent": "100.1"}}, {"params.percent"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {"percent": 10}}, {"params.percent"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {"percent": "10", "cap": 0}}, {"params.cap"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {"percent": "10", "cap": 5}}, {"currency"}),
+    (PROMOTIONS, PERCENT_OFF | {"params": {"percent": "10", "of": "all"}}, {"params.of"}),
+    (PROMOTIONS, PERCENT_OFF | {"level": "basket"}, {"level"}),
+    (PROMOTIONS, PERCENT_OFF | {"lane": 2**31}, {"lane"}),
+    (PROMOTIONS, PERCENT_OFF | {"limits": {"budget": 5}}, {"currency"}),
+    (PROMOTIONS, PERCENT_OFF | {"limits": {"uses": 0}}, {"limits.uses"}),
+    (PROMOTIONS, PERCENT_OFF | {"funding": [{"party": "a", "percent": "60"}, {"party": "b", "percent": "40.0001"}]}, {"funding"}),
+    (
+        PROMOTIONS,
+        {"name": "F", "kind": "fixed_price", "params": {"unit_price": "9"}, "currency": "USD", "level": "order"},
+        {"level"},
+    ),
+    (
+        PROMOTIONS,
+        {
+            "name": "T",
+            "kind": "tiered",
+            "params": {"by": "quantity", "steps": [{"from": 3, "percent": "5"}, {"from": "2.5", "percent": "7"}]},
+        },
+        {"params.steps[1].from"},
+    ),
+    (
+        PROMOTIONS,
+        {"name": "T", "kind": "tiered", "params": {"by": "spend", "steps": [{"from": 1.5, "percent": "5"}]}},
+        {"params.steps[0].from"},
+    ),
+    (PROMOTIONS, spend(0, amount=5), {"params.threshold"}),
+    (PROMOTIONS, condition({"attribute": "channel", "op": "~", "value": "web"}), {"conditions.all[0].not.op"}),
+    (PROMOTIONS, condition({"attribute": "order.subtotal", "op": ">=", "value": 1.5}), {"conditions.all[0].not.value"}),
+    (PROMOTIONS, condition({"attribute": "channel", "op": "in", "value": [True]}), {"conditions.all[0].not.value"}),
+    (PROMOTIONS, condition({"attribute": "channel", "op": "=="}), {"conditions.all[0].not.value"}),
+    (PROMOTIONS, condition({"all": [], "any": []}), {"conditions.all[0].not.any"}),
+    (PROMOTIONS, condition("nothing"), {"conditions.all[0].not"}),
+    (PROMOTIONS, PERCENT_OFF | {"conditions": deep(9)}, {"conditions"}),
+    (PROMOTIONS, PERCENT_OFF | {"conditions": {"attribute": "order.subtotal", "op": ">=", "value": 5}}, {"currency"}),
+    (COUPONS, {"promotion": "p", "codes": []}, {"codes"}),
+    (COUPONS, COUPON | {"codes": ["a", " A "]}, {"codes[1]"}),
+    (COUPONS, COUPON | {"codes": ["x" * 65]}, {"codes[0]"}),
+    (COUPONS, COUPON | {"generate": {"count": 5}}, {"generate"}),
+    (CAMPAIGNS, {"name": "C", "from": "2026-06-01T00:00:00"}, {"timezone"}),
+    (CAMPAIGNS, {"name": "C", "from": "2026-06-02T00:00:00", "to": "2026-06-01T00:00:00", "timezone": "UTC"}, {"to"}),
+    (CAMPAIGNS, {"name": "C", "budget": 5}, {"currency"}),
+]
+
+
+def places(resource: Resource, body: Any) -> set[str]:
+    try:
+        model = TypeAdapter(union(resource.members)).validate_python(body)
+    except ValidationError as error:
+        return {found.path for found in from_validation(error, body=body).errors}
+    return {found.path for found in resource.check(resource.body_of("ID-1", model))}
+
+
+@pytest.mark.parametrize(("resource", "body", "wrong"), TABLE, ids=[f"{r.name}-{n}" for n, (r, _, _) in enumerate(TABLE)])
+def test_each_mistake_is_told_by_its_place(resource: Resource, body: dict[str, Any], wrong: set[str]) -> None:
+    assert places(resource, body) == wrong
+
+
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        (PRODUCTS, {"name": "x"}),
+        (PRICES, PRICE | {"unit_price": "10000000000", "valid_from": "2026-01-01T00:00:00.5+02:00"}),
+        (PRICES, tiers(("0.5", "2"), (None, "1"))),
+        (SALE_PRICES, SALE),
+        (GUARDRAILS, GUARDRAIL | {"ceiling": "10", "map": None}),
+        (STRATEGIES, COST_PLUS),
+        (ENDINGS, ENDING),
+        (POLICY, {"selection": "priority", "rounding_level": "line", "cash_rounding": None}),
+        (PROMOTIONS, PERCENT_OFF | {"conditions": deep(8)}),
+        (PROMOTIONS, spend(5000, amount=500)),
+        (COUPONS, COUPON),
+        (CAMPAIGNS, {"name": "C"}),
+    ],
+)
+def test_what_is_right_stays_right_when_it_is_written_again(resource: Resource, body: dict[str, Any]) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(union(resource.members))
+    once = resource.body_of("ID-1", adapter.validate_python(body))
+    again = resource.body_of(
+        "ID-1", adapter.validate_python({name: value for name, value in once.items() if name != resource.row_key})
+    )
+
+    assert places(resource, body) == set()
+    assert again == once
+
+
+def test_instants_are_written_in_one_way() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(union(PRICES.members))
+    body = PRICES.body_of("A", adapter.validate_python(PRICE | {"valid_from": "2026-01-01T01:30:00.9+02:00"}))
+
+    assert body["valid_from"] == "2025-12-31T23:30:00Z"
+    assert PRICES.document_id("A", body) == "A|default|USD|2025-12-31T23:30:00Z"
+
+
+def test_codes_are_normalised() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(union(COUPONS.members))
+
+    assert COUPONS.body_of("c", adapter.validate_python({"promotion": "p", "codes": [" ｓave10 ", "straße"]}))["codes"] == [
+        "SAVE10",
+        "STRASSE",
+    ]
+
+
+def test_the_level_of_a_promotion_is_its_kind_s_first() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(union(PROMOTIONS.members))
+    levels = [PROMOTIONS.body_of("p", adapter.validate_python(body))["level"] for body in (PERCENT_OFF, spend(5000, amount=500))]
+
+    assert levels == ["line", "order"]
