@@ -16,7 +16,8 @@ from app.db.engine import Database
 from app.errors import VersionNotReached
 from app.metrics import Metrics
 from app.pricebook.load import NoSuchVersion
-from app.pricing.book import BookRows, Document, PriceBook, compile_price_book
+from app.pricing.book import BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import Endpoint, FrontTable, endpoints
 from app.quotes.ids import IssueClock

@@ -32,11 +32,14 @@ class Published(NamedTuple):
 class Publication:
     """A transaction that holds the lock of publishers: what is in force cannot change under it."""
 
-    def __init__(self, connection: AsyncConnection, rows: BookRows, metrics: Metrics | None) -> None:
+    def __init__(
+        self, connection: AsyncConnection, rows: BookRows, metrics: Metrics | None, *, earlier: PriceBook | None
+    ) -> None:
         self.connection = connection
         self.rows = rows
         self.held: Held | None = None  # the book of what was published
         self._metrics = metrics
+        self._earlier = earlier
 
     @property
     def documents(self) -> Documents:
@@ -68,7 +71,7 @@ class Publication:
         version = self.rows.version + 1
         documents = await off_loop(len(real), _with_changes, before, real, revisions)
         candidate = BookRows(version, microseconds(published_at), documents)
-        book = await compile_off_loop(candidate, self._metrics)
+        book = await compile_off_loop(candidate, self._metrics, earlier=self._earlier)
 
         await self.connection.exec_driver_sql(queries.LOCK_DRAFTS)
         await self.connection.exec_driver_sql(queries.INSERT_VERSION, (version, published_at, actor, kind, note, body_of))
@@ -82,7 +85,8 @@ class Publication:
     async def compile_with(self, changes: Sequence[Change]) -> PriceBook:
         """The book that these changes would make, without publishing it. Raises BookError."""
         documents = await off_loop(len(changes), _with_changes, self.rows.documents, changes, [0] * len(changes))
-        return await compile_off_loop(BookRows(self.rows.version, self.rows.published_at_us, documents), self._metrics)
+        rows = BookRows(self.rows.version, self.rows.published_at_us, documents)
+        return await compile_off_loop(rows, self._metrics, earlier=self._earlier)
 
     async def _next_revisions(self, changes: Sequence[Change]) -> list[int]:
         """The revision of each change. A document that comes back after it was deleted goes on counting, so those are looked up."""
@@ -130,7 +134,7 @@ async def open_publication(connection: AsyncConnection, holder: BookHolder, metr
             raise Unavailable("Another publication is under way.") from error
         raise
     held = holder.held()
-    return Publication(connection, await current_rows(connection, held), metrics)
+    return Publication(connection, await current_rows(connection, held), metrics, earlier=None if held is None else held.book)
 
 
 async def current_rows(connection: AsyncConnection, held: Held | None) -> BookRows:

@@ -149,7 +149,8 @@ class Refresher:
 
     async def _compiled(self, rows: BookRows) -> Held | None:
         try:
-            book = await compile_off_loop(rows, self._metrics)
+            held = self._holder.held()
+            book = await compile_off_loop(rows, self._metrics, earlier=None if held is None else held.book)
         except BookError as error:
             reason = "; ".join(f"{p.resource}/{p.id} {p.path}: {p.message}" for p in error.problems[:5])
         except Exception as error:  # noqa: BLE001 - a defect of the compiler must not end the refresher, and shows as a refusal

@@ -116,7 +116,14 @@ class Vocabulary:
         self.texts: dict[str, int] = {}
         self.attributes: dict[str, Attribute] = {**BUILT_IN, **{f"attributes.{name}": one for name, one in declared.items()}}
         self.slots: dict[str, int] = {name: slot for slot, name in enumerate(self.attributes)}
+        self.declared = dict(declared)
         self.types: tuple[Type, ...] = tuple(one.type for one in self.attributes.values())
+
+    def grown(self) -> "Vocabulary":
+        """A copy that may learn more texts while this one stays as it is; numbers given stay."""
+        copy = Vocabulary(self.declared)
+        copy.texts = dict(self.texts)
+        return copy
 
     def intern(self, text: str) -> int:
         """The number of a text, a new one when it is new."""
@@ -158,7 +165,9 @@ class ConditionError(ValueError):
         self.path = path
 
 
-class _Node(NamedTuple):
+class Node(NamedTuple):
+    """One node of a tree, in document order."""
+
     op: int
     parent: int
     depth: int
@@ -170,23 +179,26 @@ class _Node(NamedTuple):
     can_explain: bool
 
 
-def read_tree(tree: Mapping[str, Any] | None, vocabulary: Vocabulary) -> list[_Node]:
+type Tree = list[Node]
+
+
+def read_tree(tree: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Tree:
     """Read one tree. Raises ConditionError."""
-    nodes: list[_Node] = []
+    nodes: Tree = []
     if tree is not None:
         _read(tree, vocabulary, nodes, parent=-1, depth=0, can_explain=True, path="conditions")
     return nodes
 
 
 def _read(
-    tree: Mapping[str, Any], vocabulary: Vocabulary, nodes: list[_Node], *, parent: int, depth: int, can_explain: bool, path: str
+    tree: Mapping[str, Any], vocabulary: Vocabulary, nodes: Tree, *, parent: int, depth: int, can_explain: bool, path: str
 ) -> None:
     if depth > 16:
         raise ConditionError(path, "the conditions are nested too deeply")
     here = len(nodes)
     for name, op in (("all", ALL), ("any", ANY)):
         if name in tree:
-            nodes.append(_Node(op, parent, depth, 0, 0, 0, None, False, False))
+            nodes.append(Node(op, parent, depth, 0, 0, 0, None, False, False))
             for number, child in enumerate(tree[name]):
                 _read(
                     child,
@@ -199,13 +211,13 @@ def _read(
                 )
             return
     if "not" in tree:
-        nodes.append(_Node(NOT, parent, depth, 0, 0, 0, None, False, False))
+        nodes.append(Node(NOT, parent, depth, 0, 0, 0, None, False, False))
         _read(tree["not"], vocabulary, nodes, parent=here, depth=depth + 1, can_explain=False, path=f"{path}.not")
         return
     nodes.append(_leaf(tree, vocabulary, parent=parent, depth=depth, can_explain=can_explain, path=path))
 
 
-def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth: int, can_explain: bool, path: str) -> _Node:
+def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth: int, can_explain: bool, path: str) -> Node:
     name, op, value = tree["attribute"], tree["op"], tree["value"]
     attribute = vocabulary.attributes.get(name)
     if attribute is None:
@@ -226,10 +238,10 @@ def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth
     except ValueError as error:
         raise ConditionError(f"{path}.value", str(error)) from error
     is_running = tree.get("basis") == "running"
-    return _Node(LEAF, parent, depth, vocabulary.slots[name], _COMPARE[op], single, values, is_running, can_explain)
+    return Node(LEAF, parent, depth, vocabulary.slots[name], _COMPARE[op], single, values, is_running, can_explain)
 
 
-def pack_conditions(trees: Sequence[list[_Node]]) -> ConditionTable:
+def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
     """Lay out the trees of rules 0, 1, ..."""
     first = np.zeros(len(trees) + 1, np.int64)
     np.cumsum([len(tree) for tree in trees], out=first[1:])

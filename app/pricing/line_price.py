@@ -98,7 +98,7 @@ def price_lines(book: PriceBook, baskets: Sequence[Basket]) -> LinePrices:
 
 def _read_lines(book: PriceBook, baskets: Sequence[Basket]) -> _Asked:
     count = [len(basket.skus) for basket in baskets]
-    row_of_sku = book.row_of_sku
+    row_of_sku = book.assortment.row_of_sku
     currency = np.array([book.currency_rows.get(basket.currency, -1) for basket in baskets], np.int64)
     basket_of_line = np.repeat(np.arange(len(baskets)), count)
     return _Asked(

@@ -48,6 +48,8 @@ def parse_decimal(text: str, places: int) -> int:
     >>> parse_decimal("12.5", 4)
     125000
     """
+    if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0"):
+        return int(text + "0" * places)
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise ValueError("not a plain decimal number")

@@ -1,16 +1,16 @@
 """The promotions of a book, in the order in which they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.conditions import ConditionError, ConditionTable, Vocabulary, pack_conditions, read_tree
+from app.pricing.conditions import ConditionError, ConditionTable, Tree, Vocabulary, pack_conditions, read_tree
 from app.pricing.decode import decode_params
 from app.pricing.money import Bools, Int64s
-from app.pricing.rewards import Kind
+from app.pricing.rewards import Kind, Level
 from app.pricing.schedule import Intervals, ScheduleTable, compile_schedule, pack_schedules
-from app.pricing.scope import Assortment, ScopeIndex, compile_scope, index_scopes
+from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes
 
 ANY_CURRENCY: Final = -1
 NO_GROUP: Final = -1
@@ -54,106 +54,129 @@ class PromotionProblem(NamedTuple):
     message: str
 
 
-def compile_promotions(
-    bodies: Mapping[str, tuple[Mapping[str, Any], int]],
-    coupons: Mapping[str, Mapping[str, Any]],
+class Piece(NamedTuple):
+    """What one promotion's document compiles to by itself, given the assortment and the vocabulary."""
+
+    body: Mapping[str, Any]
+    revision: int
+    level: Level
+    params: Any
+    tree: Tree
+    intervals: Intervals | None
+    scope: Scope
+    personal_inputs: tuple[str, ...]
+    reward_inputs: tuple[str, ...]
+    is_contextual: bool
+    is_local: bool
+    needs_order: bool
+
+
+def read_promotion(
+    name: str,
+    body: Mapping[str, Any],
+    revision: int,
     *,
     kinds: Mapping[str, Kind],
     assortment: Assortment,
     vocabulary: Vocabulary,
+    published_at_us: int,
+) -> Piece | list[PromotionProblem]:
+    """Compile one promotion, or say what is wrong with it."""
+    kind = kinds.get(body["kind"])
+    if kind is None:
+        return [PromotionProblem("promotions", name, "kind", "unknown kind")]
+    params, problems = _read_params(kind, body, name)
+    tree, intervals, found = _read_when(name, body, vocabulary, published_at_us)
+    problems += found
+    if problems:
+        return problems
+    level: Level = body.get("level") or kind.LEVELS[0]
+    named = set(_attributes(body.get("conditions")))
+    reward_inputs = kind.personal_inputs(params)
+    looked_at = {one for one in named if _is_personal(one, vocabulary)}
+    is_contextual = not any(one.startswith(("order.", "scope.")) for one in named)
+    needs_order = level == "order" or any(one.startswith("order.") for one in named)
+    return Piece(
+        body,
+        revision,
+        level,
+        params,
+        tree,
+        intervals,
+        compile_scope(body.get("scope"), assortment),
+        tuple(sorted(looked_at | set(reward_inputs))),
+        reward_inputs,
+        is_contextual,
+        is_contextual and not needs_order and kind.is_local(params),
+        needs_order,
+    )
+
+
+def pack_promotions(
+    pieces: Mapping[str, Piece],
+    coupons: Mapping[str, Mapping[str, Any]],
+    *,
+    kinds: Mapping[str, Kind],
+    n_skus: int,
     currency_rows: Mapping[str, int],
     exclusive_wins: bool,
-    published_at_us: int,
 ) -> tuple[Promotions, list[PromotionProblem]]:
-    """Compile promotions (id -> body and revision) and the coupons that unlock them; what is wrong leaves a problem."""
-    problems: list[PromotionProblem] = []
-
-    def place(name: str) -> tuple[Any, ...]:
-        body, _ = bodies[name]
-        lane, is_exclusive = body.get("lane") or 0, bool(body.get("exclusive"))
-        return (
-            _level(body, kinds) == "order",
-            lane,
-            not is_exclusive if exclusive_wins else False,
-            -(body.get("priority") or 0),
-            name,
-        )
-
-    known = [name for name, (body, _) in bodies.items() if body["kind"] in kinds]
-    problems += [PromotionProblem("promotions", name, "kind", "unknown kind") for name in bodies if name not in set(known)]
-    ids = sorted(known, key=place)
-    row_of_id = {name: row for row, name in enumerate(ids)}
-    ordered = [bodies[name][0] for name in ids]
-
-    kind_names = tuple(sorted({body["kind"] for body in ordered}))
+    """Lay promotions (by id) out in their sequence, with the coupons that unlock them; what is wrong with a coupon leaves a problem."""
+    ids = sorted(pieces, key=lambda name: _place(name, pieces[name], exclusive_wins=exclusive_wins))
+    ordered = [pieces[name] for name in ids]
+    bodies = [piece.body for piece in ordered]
+    kind_names = tuple(sorted({body["kind"] for body in bodies}))
+    number_of_kind = {name: number for number, name in enumerate(kind_names)}
     params_of_kind: list[list[Any]] = [[] for _ in kind_names]
-    kind_row, trees, schedules, personal, by_reward = [], [], [], [], []
-    is_contextual, is_local, needs_order = [], [], []
-    for name, body in zip(ids, ordered, strict=True):
-        kind = kinds[body["kind"]]
-        params, found = _read_params(kind, body, name)
-        problems += found
-        bucket = params_of_kind[kind_names.index(body["kind"])]
+    kind_row: list[int] = []
+    for piece in ordered:
+        bucket = params_of_kind[number_of_kind[piece.body["kind"]]]
         kind_row.append(len(bucket))
-        bucket.append(params)
-        tree, schedule, found = _read_when(name, body, vocabulary, published_at_us)
-        problems += found
-        trees.append(tree)
-        schedules.append(schedule)
-        looked_at = {slot_name for slot_name in _attributes(body.get("conditions")) if _is_personal(slot_name, vocabulary)}
-        by_reward.append(kind.personal_inputs(params) if params is not None else ())
-        named = set(_attributes(body.get("conditions")))
-        needs_order.append(_level(body, kinds) == "order" or any(one.startswith("order.") for one in named))
-        is_contextual.append(not any(one.startswith(("order.", "scope.")) for one in named))
-        is_local.append(is_contextual[-1] and not needs_order[-1] and params is not None and kind.is_local(params))
-        personal.append(tuple(sorted(looked_at | set(by_reward[-1]))))
-    if problems:
-        return empty_promotions(assortment), problems
+        bucket.append(piece.params)
+    groups = {name: number for number, name in enumerate(sorted({body["group"] for body in bodies if body.get("group")}))}
+    row_of_code, problems = _codes(coupons, {name: row for row, name in enumerate(ids)})
 
-    groups = {name: number for number, name in enumerate(sorted({body["group"] for body in ordered if body.get("group")}))}
-    row_of_code, found = _codes(coupons, row_of_id)
-    requires_code = np.array([bool(body.get("requires_code")) for body in ordered], np.bool_)
-    scopes = [compile_scope(body.get("scope"), assortment) for body in ordered]
+    def flags(values: Iterable[Any]) -> Bools:
+        return np.fromiter(map(bool, values), np.bool_, len(ids))
+
+    def numbers(values: Iterable[int]) -> Int64s:
+        return np.fromiter(values, np.int64, len(ids))
+
+    requires_code = flags(body.get("requires_code") for body in bodies)
     promotions = Promotions(
-        tuple(ids),
-        tuple(body["name"] for body in ordered),
-        tuple(bodies[name][1] for name in ids),
-        tuple(personal),
-        tuple(by_reward),
-        row_of_code,
-        sum(_level(body, kinds) == "line" for body in ordered),
-        len(groups),
-        np.array([currency_rows[body["currency"]] if body.get("currency") else ANY_CURRENCY for body in ordered], np.int64),
-        np.array([groups[body["group"]] if body.get("group") else NO_GROUP for body in ordered], np.int64),
-        np.array([bool(body.get("exclusive")) for body in ordered], np.bool_),
-        np.array([bool(body.get("not_on_sale")) for body in ordered], np.bool_),
-        requires_code,
-        np.array([bool(names) for names in personal], np.bool_),
-        np.array(is_contextual, np.bool_),
-        np.array(is_local, np.bool_),
-        np.array(needs_order, np.bool_),
-        np.array([kind_names.index(body["kind"]) for body in ordered], np.int64),
-        np.array(kind_row, np.int64),
-        kind_names,
-        tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
-        index_scopes(scopes, len(assortment.row_of_sku), is_listed=(~requires_code).tolist()),
-        pack_schedules(schedules),
-        pack_conditions(trees),
+        id=tuple(ids),
+        name=tuple(body["name"] for body in bodies),
+        revision=tuple(piece.revision for piece in ordered),
+        personal_inputs=tuple(piece.personal_inputs for piece in ordered),
+        reward_inputs=tuple(piece.reward_inputs for piece in ordered),
+        row_of_code=row_of_code,
+        n_line_level=sum(piece.level == "line" for piece in ordered),
+        n_groups=len(groups),
+        currency_row=numbers(currency_rows[body["currency"]] if body.get("currency") else ANY_CURRENCY for body in bodies),
+        group=numbers(groups[body["group"]] if body.get("group") else NO_GROUP for body in bodies),
+        is_exclusive=flags(body.get("exclusive") for body in bodies),
+        not_on_sale=flags(body.get("not_on_sale") for body in bodies),
+        requires_code=requires_code,
+        is_personal=flags(piece.personal_inputs for piece in ordered),
+        is_contextual=flags(piece.is_contextual for piece in ordered),
+        is_local=flags(piece.is_local for piece in ordered),
+        needs_order=flags(piece.needs_order for piece in ordered),
+        kind=numbers(number_of_kind[body["kind"]] for body in bodies),
+        kind_row=numbers(kind_row),
+        kinds=kind_names,
+        packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
+        scopes=index_scopes([piece.scope for piece in ordered], n_skus, is_listed=(~requires_code).tolist()),
+        schedule=pack_schedules([piece.intervals for piece in ordered]),
+        conditions=pack_conditions([piece.tree for piece in ordered]),
     )
-    return promotions, found
+    return promotions, problems
 
 
-def empty_promotions(assortment: Assortment) -> Promotions:
-    """No promotion at all."""
-    none, no_flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    return Promotions(
-        (), (), (), (), (), {}, 0, 0, none, none, no_flags, no_flags, no_flags, no_flags, no_flags, no_flags, no_flags, none, none, (), (),
-        index_scopes([], len(assortment.row_of_sku)), pack_schedules([]), pack_conditions([]),
-    )  # fmt: skip
-
-
-def _level(body: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str:
-    return str(body.get("level") or kinds[body["kind"]].LEVELS[0])
+def _place(name: str, piece: Piece, *, exclusive_wins: bool) -> tuple[Any, ...]:
+    """What the sequence sorts by."""
+    body = piece.body
+    yields = exclusive_wins and not body.get("exclusive")
+    return (piece.level == "order", body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
 
 
 def _read_params(kind: Kind, body: Mapping[str, Any], name: str) -> tuple[Any, list[PromotionProblem]]:

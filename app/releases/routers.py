@@ -33,7 +33,8 @@ from app.resources.resource import Resource
 from app.resources.router import Reader, Writer, single_router_of
 from app.web.auth import Principal, requires
 from app.web.idempotency import Reply, json_reply, run_once
-from app.web.pagination import Cursor, Limit, cut_page, decode_cursor
+from app.web.openapi import IDEMPOTENT
+from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, wrong_cursor
 from app.web.routing import StrictRoute
 
 RESOURCES: Final[tuple[Resource, ...]] = (PUBLISHING_POLICY,)
@@ -154,9 +155,18 @@ def release_routers() -> list[APIRouter]:
         summary="Gather drafts",
         status_code=201,
         response_model=ReleaseReply,
+        openapi_extra=IDEMPOTENT,
     )
     add("", get_releases, methods=["GET"], operation_id="listReleases", summary="List releases", response_model=ReleasePage)
-    add("/rollback", post_rollback, methods=["POST"], operation_id="postRollback", summary="Roll back", response_model=RolledBack)
+    add(
+        "/rollback",
+        post_rollback,
+        methods=["POST"],
+        operation_id="postRollback",
+        summary="Roll back",
+        response_model=RolledBack,
+        openapi_extra=IDEMPOTENT,
+    )
     add("/{id}", get_release, methods=["GET"], operation_id="getRelease", summary="Show a release", response_model=ReleaseReply)
     add(
         "/{id}",
@@ -165,6 +175,7 @@ def release_routers() -> list[APIRouter]:
         operation_id="deleteRelease",
         summary="Discard a release",
         response_model=ReleaseReply,
+        openapi_extra=IDEMPOTENT,
     )
     add(
         "/{id}/validate",
@@ -181,6 +192,7 @@ def release_routers() -> list[APIRouter]:
         operation_id="publishRelease",
         summary="Publish a release",
         response_model=ReleaseReply,
+        openapi_extra=IDEMPOTENT,
     )
     audit = APIRouter(prefix="/v1/audit", tags=["releases"], route_class=StrictRoute)
     audit.add_api_route(
@@ -202,10 +214,7 @@ async def post_release(request: Request, principal: Writer, body: NewRelease) ->
 
 async def get_releases(request: Request, principal: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """The newest first, without their documents."""
-    before = None
-    if cursor:
-        at_us, last_id = decode_cursor(cursor, int, str)
-        before = (instant_of(at_us), UUID(last_id))
+    before = None if cursor is None else _read_cursor(cursor)
     async with transaction(control_of(request).engine) as connection:
         found = await list_releases(connection, before=before, limit=limit + 1)
     page, following = cut_page(found, limit, lambda one: (microseconds(one.created_at), str(one.id)))
@@ -242,7 +251,9 @@ async def post_validate(request: Request, principal: Writer, release_id: Release
     control = control_of(request)
     async with transaction(control.engine) as connection:
         _, drafts = await find_open_release(connection, release_id)
-        publication = Publication(connection, await current_rows(connection, control.holder.held()), control.metrics)
+        held = control.holder.held()
+        rows = await current_rows(connection, held)
+        publication = Publication(connection, rows, control.metrics, earlier=None if held is None else held.book)
         problems = [
             ReleaseProblem(path=path, code=code, message=message) for path, code, message in _outdated(drafts, publication)
         ]
@@ -299,11 +310,19 @@ async def get_audit(
     cursor: Cursor = None,
 ) -> Response:
     """The newest first."""
-    before = decode_cursor(cursor, int)[0] if cursor else _AFTER_ALL
+    before = _AFTER_ALL if cursor is None else decode_cursor(cursor, int)[0]
     async with transaction(control_of(request).engine) as connection:
         rows = (await connection.exec_driver_sql(book_queries.AUDIT_PAGE, (before, resource, document, actor, limit + 1))).all()
     page, following = cut_page(rows, limit, lambda row: (row.id,))
     return json_reply(AuditPage(items=[_audit_item(row) for row in page], next=following)).response()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    at_us, last_id = decode_cursor(cursor, int, str)
+    try:
+        return instant_of(at_us), UUID(last_id)
+    except (ValueError, OverflowError):
+        raise wrong_cursor() from None
 
 
 def _audit_item(row: Any) -> AuditItem:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.pricing.basket import Basket
-from app.pricing.book import BookRows, Document, PriceBook, compile_price_book
+from app.pricing.book import BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
 from app.pricing.money import parse_quantity_milli
 from app.pricing.quote import price_baskets
 from app.quotes.encode import encode_quotes

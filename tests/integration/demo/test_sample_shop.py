@@ -1,19 +1,16 @@
 """The sample shop in a whole service: it loads, every product has a price, and every rule of it has its say."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.cli import bind, make_server
 from app.client import ApiClient
 from app.db.engine import Database
 from app.demo.load import load_sample_shop, sample_skus, shop_file, tryout
-from app.main import create_app
-from tests.service import settings_in
+from tests.served import served
 
 WEEKDAY = "2026-12-01T20:00:00Z"  # a Tuesday afternoon in New York
 MORNING = "2026-12-01T13:00:00Z"  # 08:00
@@ -25,7 +22,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"TENT-LARK-2P": 1, "JUMPER-WOOL-M": 1, "BLANKET-WOOL-MOSS": 1, "BOOT-RIDGE-42": 1}}),
     (WEEKDAY, {"lines": {"PACK-DAY-24": 1, "PACK-TREK-60": 1}, "channel": "web"}),
     (WEEKDAY, {"lines": {"MUG-ENAMEL-BLUE": 4, "BOWL-ENAMEL-CREAM": 4, "CHOC-BAR-70": 6, "LANTERN-GAS-BRASS": 1}}),
-    (WEEKDAY, {"lines": {"WHETSTONE-1000": 1, "KNIFE-CHEF-21": 1, "COFFEE-DAWN": "1.5"}}),
+    (WEEKDAY, {"lines": {"WHETSTONE-1000": 1, "KNIFE-CHEF-21": 1, "COFFEE-DAWN": "2.5"}}),
     (WEEKDAY, {"lines": {"TIN-LOAF-L": 1, "ROPE-STAT-10": "60.5"}, "customer": {"level": "gold", "attributes": {"club_years": 12}, "orders": 7}}),
     (SATURDAY, {"lines": {"STOVE-WOOD": 1, "NAPKIN-4-OAT": 1}, "store": "old-mill", "customer": {"segments": ["local"]}}),
     ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1}}),
@@ -33,7 +30,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"MAT-AIR-R": 1, "FLASK-VAC-10": 1, "SANDAL-RIVER-40": 1, "SALT-FLAKE": "350.5", "TENT-HERON-2P": 1}}),
     (MORNING, {"lines": {"COFFEE-CAMP": "0.25"}}),
     (NIGHT, {"lines": {"CANDLE-BEES-L": 2}}),
-    (WEEKDAY, {"lines": {"LANTERN-GAS-BLACK": 2}, "currency": "EUR"}),
+    (WEEKDAY, {"lines": {"LANTERN-GAS-BLACK": 2, "TABLE-ROLL-S": 1}, "currency": "EUR"}),
     (WEEKDAY, {"lines": {"PEPPER-BLACK": 40, "TRAILMIX": "0.4", "BOOK-KNOTS": 1, "HEADLAMP-350": 1, "LANTERN-LED-SAGE": 1, "SKILLET-26": 1}}),
     (WEEKDAY, {"lines": {"BAG-DOWN-0": 1, "MILL-COFFEE": 1}, "customer": {"segments": ["vip"]}}),
     (WEEKDAY, {"lines": {"MUG-ENAMEL-RUST": 96}, "channel": "wholesale", "customer": {"segments": ["trade"]}}),
@@ -51,31 +48,6 @@ def address(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with served(database, tmp_path_factory.mktemp("shop")) as found:
         assert load_sample_shop(found)
         yield found
-
-
-def served(database: Database, folder: Path) -> Any:
-    return _Served(database, folder)
-
-
-class _Served:
-    """A real server in a thread of this process."""
-
-    def __init__(self, database: Database, folder: Path) -> None:
-        self._listener = bind("127.0.0.1", 0)
-        self._server = make_server(settings := settings_in(folder), create_app(settings, database=database))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive(), "the service did not start"
-            self._thread.join(0.02)
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(30)
-        assert not self._thread.is_alive()
 
 
 def quotes_of(address: str, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ async def test_two_processes_have_a_version_within_a_second(engine: AsyncEngine,
         await refresher.close()
 
     assert [book.version for book in books] == [1, 1]
-    assert [sorted(book.row_of_sku) for book in books] == [["SKU-1"], ["SKU-1"]]
+    assert [sorted(book.assortment.row_of_sku) for book in books] == [["SKU-1"], ["SKU-1"]]
     assert took < 1.0
 
 
@@ -136,7 +136,7 @@ async def test_without_a_database_the_book_on_disk_is_served(
     await reader.start()
 
     assert second.held() is not None
-    assert (second.version, sorted(second.current().row_of_sku)) == (1, ["SKU-1"])
+    assert (second.version, sorted(second.current().assortment.row_of_sku)) == (1, ["SKU-1"])
     assert "DatabaseUnreachable" in reader.status.problem
 
 
@@ -194,7 +194,7 @@ async def test_older_versions_are_found_again(engine: AsyncEngine, fresh_databas
     versions = BookVersions(fresh_database.connect, holder, keep=2)
     books = await asyncio.gather(versions.get(1), versions.get(1), versions.get(2), versions.get(3), versions.get(0))
 
-    assert [len(book.row_of_sku) for book in books] == [1, 1, 2, 3, 0]
+    assert [len(book.assortment.row_of_sku) for book in books] == [1, 1, 2, 3, 0]
     assert books[0] is books[1]
     assert books[3] is holder.current()
     with pytest.raises(NoSuchVersion):

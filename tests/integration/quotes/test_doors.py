@@ -159,7 +159,7 @@ async def test_the_openapi_document_is_valid_and_names_our_structs(open_doors: D
 
     validate(schema)
     assert {"QuoteRequest", "Quote", "PricesRequest", "BatchReply", "Problem"} <= schema["components"]["schemas"].keys()
-    assert schema["paths"]["/v1/quotes"]["post"]["operationId"] == "create_quote"
+    assert schema["paths"]["/v1/quotes"]["post"]["operationId"] == "createQuote"
 
 
 VALUES = st.none() | st.booleans() | st.integers(-3, 12) | st.sampled_from(["SKU-1", "SKU-2", "0.5", "", "USD", "EUR", "save10"])

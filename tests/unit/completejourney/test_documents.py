@@ -16,7 +16,8 @@ from app.completejourney.documents import Shop, documents_of, reconstruct_shop
 from app.completejourney.estimate import Cause, are_equal, causes_of, estimate_lines
 from app.completejourney.tables import Tables
 from app.pricing.basket import Basket
-from app.pricing.book import BookRows, Document, PriceBook, compile_price_book
+from app.pricing.book import BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
 from app.pricing.money import parse_quantity_milli
 from app.pricing.quote import price_baskets
 from app.promotions import routers as promotions
