@@ -192,6 +192,7 @@ class _Compiler:
             n_skus=self.n_skus,
             currency_rows=self.currency_rows,
             exclusive_wins=exclusive_wins,
+            broken=self._documents("promotions").keys() - pieces.keys(),
         )
         self.problems += [BookProblem(*problem) for problem in found]
         return promotions, pieces

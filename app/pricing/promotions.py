@@ -1,6 +1,6 @@
 """The promotions of a book, in the order in which they run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -120,8 +120,12 @@ def pack_promotions(
     n_skus: int,
     currency_rows: Mapping[str, int],
     exclusive_wins: bool,
+    broken: Container[str] = (),
 ) -> tuple[Promotions, list[PromotionProblem]]:
-    """Lay promotions (by id) out in their sequence, with the coupons that unlock them; what is wrong with a coupon leaves a problem."""
+    """Lay promotions (by id) out in their sequence, with the coupons that unlock them; what is wrong with a coupon leaves a problem.
+
+    A coupon to a promotion that is `broken` is not to blame.
+    """
     ids = sorted(pieces, key=lambda name: _place(name, pieces[name], exclusive_wins=exclusive_wins))
     ordered = [pieces[name] for name in ids]
     bodies = [piece.body for piece in ordered]
@@ -134,7 +138,7 @@ def pack_promotions(
         kind_row.append(len(bucket))
         bucket.append(piece.params)
     groups = {name: number for number, name in enumerate(sorted({body["group"] for body in bodies if body.get("group")}))}
-    row_of_code, problems = _codes(coupons, {name: row for row, name in enumerate(ids)})
+    row_of_code, problems = _codes(coupons, {name: row for row, name in enumerate(ids)}, broken)
 
     def flags(values: Iterable[Any]) -> Bools:
         return np.fromiter(map(bool, values), np.bool_, len(ids))
@@ -234,13 +238,15 @@ def _is_personal(name: str, vocabulary: Vocabulary) -> bool:
 
 
 def _codes(
-    coupons: Mapping[str, Mapping[str, Any]], row_of_id: Mapping[str, int]
+    coupons: Mapping[str, Mapping[str, Any]], row_of_id: Mapping[str, int], broken: Container[str]
 ) -> tuple[dict[str, int], list[PromotionProblem]]:
     row_of_code: dict[str, int] = {}
     problems: list[PromotionProblem] = []
     owner: dict[str, str] = {}
     for name in sorted(coupons):
         row = row_of_id.get(coupons[name]["promotion"])
+        if row is None and coupons[name]["promotion"] in broken:
+            continue
         if row is None:
             problems.append(PromotionProblem("coupons", name, "promotion", "there is no such promotion"))
             continue
