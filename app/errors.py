@@ -104,6 +104,10 @@ class BodyTooLarge(Problem):
     slug, title, status = "body_too_large", "The body is too large", 413
 
 
+class HeadersTooLarge(Problem):
+    slug, title, status = "headers_too_large", "The headers are too large", 431
+
+
 class UnsupportedMediaType(Problem):
     slug, title, status = "unsupported_media_type", "The content type is not supported", 415
 

@@ -5,6 +5,7 @@ The only reader of settings beside the command line. Nothing here decides anythi
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +37,7 @@ from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
 from app.quotes.memo import price_and_encode
+from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
@@ -138,7 +140,7 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        connection = await self.database.connect()
+        connection = await self.database.connect(application="centwise lane", statement_seconds=self.settings.flush_seconds)
         if self.settings.durability == "strict":
             try:
                 await require_durable(connection)
@@ -157,6 +159,10 @@ class Service:
         await self.refresher.start()
         await self.lane.start()
         self.previews.start()
+        # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         self._run("pulse", self.pulse.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
@@ -272,6 +278,7 @@ def create_api(service: Service) -> FastAPI:
         keys_router(service.engine),
     ):
         api.include_router(router)
+    declare_structs(api)
     add_operations(api, service)
     check_routes(api)
     return api
@@ -292,12 +299,14 @@ def create_app(settings: Settings, *, database: Database) -> ASGIApp:
 def add_operations(api: FastAPI, service: Service) -> None:
     """`/livez`, `/readyz`, `/metrics`: for the platform, without a key."""
 
-    @api.get("/livez", tags=["operations"], operation_id="livez")
+    @api.get("/livez", tags=["operations"], operation_id="livez", summary="Whether the process answers")
     async def livez() -> dict[str, str]:
         """The process answers. It says nothing about the database: restarting us would not bring that back."""
         return {"status": "alive"}
 
-    @api.get("/readyz", tags=["operations"], operation_id="readyz", response_class=Response)
+    @api.get(
+        "/readyz", tags=["operations"], operation_id="readyz", summary="Whether to send requests here", response_class=Response
+    )
     async def readyz(_: Request) -> Response:
         """Whether requests should be sent here: a price book is in force. The rest of the reply is for people."""
         status = service.refresher.status
@@ -311,7 +320,7 @@ def add_operations(api: FastAPI, service: Service) -> None:
         }
         return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
 
-    @api.get("/metrics", tags=["operations"], operation_id="metrics", response_class=Response)
+    @api.get("/metrics", tags=["operations"], operation_id="metrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics() -> Response:
         """Prometheus's text format."""
         text = await asyncio.to_thread(service.metrics.render)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,7 @@ from app.metrics import Metrics
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
 from app.web.problems import MEDIA_TYPE, problem_bytes
+from app.web.routing import check_query
 
 type Authenticate = Callable[..., Awaitable[Principal]]
 type Operation = Callable[[bytes, Asked], Awaitable[Reply]]
@@ -44,6 +46,8 @@ class Endpoint:
         """Let the caller in, read the body and run the operation: the same steps for both doors. Raises Problem."""
         headers = read_headers(scope)
         principal = scope.get("centwise.principal") or await authenticate(scope, "quote")
+        if scope["query_string"]:
+            check_query(scope["query_string"], frozenset())
         media_type = headers.get(b"content-type", b"")
         if media_type != b"application/json" and media_type.partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMediaType("send JSON as application/json")
@@ -98,9 +102,6 @@ class FrontTable:
             status, body = problem.status, problem_bytes(problem)
             headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
             headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-            if isinstance(problem, BodyTooLarge | RequestTimeout):
-                # What is left of the body would be read only to be thrown away.
-                headers.append((b"connection", b"close"))
         finally:
             self._seconds[endpoint.path].observe(time.perf_counter() - began_s)
         self._requests[endpoint.path, status // 100].n += 1
@@ -114,7 +115,8 @@ class FrontTable:
                 _log.warning("request", request_id=request_id.decode(), problem=problem.slug, detail=problem.detail)
         else:
             problem = InternalError("The request failed. It was our fault and is in the log with this request id.")
-            _log.error("request failed", request_id=request_id.decode(), exc_info=error)
+            text = "".join(traceback.format_exception(error))
+            _log.error("request failed", request_id=request_id.decode(), traceback=text)
         self._metrics.request_errors.at(problem.slug).n += 1
         return problem
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -125,7 +126,7 @@ class Gather[E]:
                 await self._work(batch)
             except Exception:  # noqa: BLE001
                 # The batch is answered and the next one is worked on: a worker that dies answers nobody ever again.
-                _log.exception("batch_failed", entries=len(batch.entries))
+                _log.error("batch_failed", entries=len(batch.entries), traceback=traceback.format_exc())
                 for entry in batch.entries:
                     self._fail(entry, InternalError())
             self._rows -= len(batch.entries)

@@ -13,6 +13,8 @@ from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, format_e4, round_div
 from app.pricing.quote import price_baskets
 from app.quotes.ids import IssueClock
+from app.quotes.memo import memo_of
+from app.quotes.pace import Pace
 from app.quotes.parse import listing_baskets
 from app.quotes.schemas import PricesRequest
 
@@ -71,21 +73,30 @@ class Listing:
         self._price = price
         self._clock = clock
         self._metrics = metrics
-        self._lines_max = lines_max
+        self._pace = Pace(lines_max=lines_max)
 
     async def answer(self, request: PricesRequest, book: PriceBook | None) -> bytes:
         """Price every SKU by one book, the one in force unless one is given. Raises Unavailable where there is none."""
         book = book or self._current_book()
         instant_ms = self._clock.read_ms()
-        items: list[str] = []
-        for start in range(0, len(request.skus), self._lines_max):
-            if start:
-                await asyncio.sleep(0)
+        memo = memo_of(book)
+        context = memo.context(listing_baskets(request, request.skus[:1], instant_ms)[0])
+        known = {} if context is None else memo.listing_of(context)
+        missing = list(dict.fromkeys(sku for sku in request.skus if sku not in known))
+        memo.make_room(len(missing))
+        while missing:
             began_s = time.perf_counter()
-            skus = request.skus[start : start + self._lines_max]
-            items += map(_item, skus, self._price(book, listing_baskets(request, skus, instant_ms)))
-            self._metrics.price_seconds.at().observe(time.perf_counter() - began_s)
-        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{",".join(items)}]}}'.encode()
+            skus = missing[: self._pace.lines]
+            prices = self._price(book, listing_baskets(request, skus, instant_ms))
+            known.update(zip(skus, map(_item, skus, prices), strict=True))
+            took_s = time.perf_counter() - began_s
+            self._pace.note(len(skus), took_s)
+            self._metrics.price_seconds.at().observe(took_s)
+            missing = missing[len(skus) :]
+            if missing:
+                await asyncio.sleep(0)
+        items = ",".join(map(known.__getitem__, request.skus))
+        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{items}]}}'.encode()
 
 
 def _item(sku: str, price: ListedPrice) -> str:

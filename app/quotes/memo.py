@@ -55,7 +55,10 @@ class Memo:
     def __init__(self, book: PriceBook) -> None:
         self._boundaries = book.boundaries_s
         self._asked = book.asked_facts
+        self._texts = book.vocabulary.texts
         self._lines: dict[Context, Lines] = {}
+        self._listings: dict[Context, dict[str, str]] = {}
+        self._seen: set[Context] = set()
         self._n_lines = 0
 
     def context(self, basket: Basket) -> Context | None:
@@ -70,7 +73,8 @@ class Memo:
             basket.market,
             basket.segments,
             basket.level,
-            basket.customer_id if "customer.id" in asked else None,
+            # Customers that no condition names are one to every condition.
+            self._texts.get(basket.customer_id, -1) if "customer.id" in asked and basket.customer_id is not None else None,
             basket.orders if "customer.orders" in asked or "customer.first_order" in asked else None,
             basket.spend_minor if "customer.spend" in asked else None,
             basket.days_since_last_order if "customer.days_since_last_order" in asked else None,
@@ -78,31 +82,54 @@ class Memo:
         )
 
     def lines_of(self, context: Context) -> Lines | None:
-        """The known lines of a context; None when there is no more room for contexts."""
+        """The known lines of a context; None at its first sight, because most contexts that come once never come again."""
         lines = self._lines.get(context)
-        if lines is None and len(self._lines) < CONTEXTS_MAX:
+        if lines is None:
+            if context not in self._seen:
+                if len(self._seen) >= CONTEXTS_MAX:
+                    self._seen.clear()
+                self._seen.add(context)
+                return None
+            if len(self._lines) >= CONTEXTS_MAX:
+                self._forget()
             lines = self._lines[context] = {}
         return lines
 
-    def keep(self, lines: Lines, key: Key, line: KnownLine | None) -> None:
-        """Remember a line; a memo that is full starts anew, so that what is asked for now finds room."""
-        if self._n_lines >= LINES_MAX:
-            for known in self._lines.values():
-                known.clear()
-            self._lines.clear()
-            self._n_lines = 0
-        lines[key] = line
-        self._n_lines += 1
+    def listing_of(self, context: Context) -> dict[str, str]:
+        """The known entries of listings in a context, by SKU."""
+        items = self._listings.get(context)
+        if items is None:
+            if len(self._listings) >= CONTEXTS_MAX:
+                self._forget()
+            items = self._listings[context] = {}
+        return items
+
+    def make_room(self, n_lines: int) -> None:
+        """Count lines that are about to be kept; a memo that is full starts anew, so that what is asked for now finds room."""
+        if self._n_lines + n_lines > LINES_MAX:
+            self._forget()
+        self._n_lines += n_lines
+
+    def _forget(self) -> None:
+        self._lines.clear()
+        self._listings.clear()
+        self._n_lines = 0
 
 
 _memo_of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
 
 
-def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
-    """Price a batch and encode each basket's reply: from the memo where all lines are known, the rest in one vectorised call."""
+def memo_of(book: PriceBook) -> Memo:
+    """The memo of a book; it goes when the book goes."""
     memo = _memo_of.get(book)
     if memo is None:
         memo = _memo_of[book] = Memo(book)
+    return memo
+
+
+def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+    """Price a batch and encode each basket's reply: from the memo where all lines are known, the rest in one vectorised call."""
+    memo = memo_of(book)
     homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
     _learn(memo, book, baskets, homes)
     replies = [None if lines is None else _from_memo(basket, lines) for basket, lines in zip(baskets, homes, strict=True)]
@@ -133,8 +160,9 @@ def _learn(memo: Memo, book: PriceBook, baskets: Sequence[Basket], homes: Sequen
     writer = Writer(book, alone, price_baskets(book, alone))
     is_inert = _inert(writer)
     first_app = np.searchsorted(writer.priced.applications.basket, np.arange(len(alone) + 1)).tolist()
+    memo.make_room(len(places))
     for number, (lines, key) in enumerate(places):
-        memo.keep(lines, key, _known_line(writer, number, range(first_app[number], first_app[number + 1]), is_inert))
+        lines[key] = _known_line(writer, number, range(first_app[number], first_app[number + 1]), is_inert)
 
 
 def _inert(writer: Writer) -> Bools:

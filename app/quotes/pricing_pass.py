@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from app.metrics import Metrics
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.quotes.encode import EncodedQuote
+from app.quotes.pace import Pace
 from app.quotes.parse import Understood, basket_of
 from app.quotes.store import Decision
 
@@ -75,7 +77,7 @@ class Pricing:
         self._current_book = current_book
         self._price = price
         self._metrics = metrics
-        self._lines_max = lines_max
+        self._pace = Pace(lines_max=lines_max)
 
     async def run(self, entries: Sequence[Entry], issued_ms: int) -> None:
         """Price the entries at one instant. Sets the book and what was encoded, or the outcome where there is a problem."""
@@ -104,7 +106,7 @@ class Pricing:
         chunk: list[Entry] = []
         line_count = 0
         for entry in entries:
-            if chunk and line_count + entry.line_count > self._lines_max:
+            if chunk and line_count + entry.line_count > self._pace.lines:
                 yield chunk
                 chunk, line_count = [], 0
             chunk.append(entry)
@@ -118,7 +120,9 @@ class Pricing:
             for entry in entries:
                 if len(entries) == 1 or not self._is_priced([entry], issued_ms):
                     entry.outcome = InternalError()
-        self._metrics.price_seconds.at().observe(time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        self._pace.note(sum(entry.line_count for entry in entries), took_s)
+        self._metrics.price_seconds.at().observe(took_s)
 
     def _is_priced(self, entries: list[Entry], issued_ms: int) -> bool:
         book = entries[0].book
@@ -127,7 +131,8 @@ class Pricing:
             baskets = [basket_of(entry.understood, issued_ms) for entry in entries]
             encoded = self._price(book, baskets, [entry.understood.request.partial for entry in entries])
         except Exception:  # noqa: BLE001
-            _log.exception("pricing_failed", version=book.version, baskets=len(entries))
+            # The plain text of the traceback: a renderer that shows local variables takes a second, and shows customers.
+            _log.error("pricing_failed", version=book.version, baskets=len(entries), traceback=traceback.format_exc())
             return False
         for entry, one in zip(entries, encoded, strict=True):
             entry.encoded = one

@@ -93,7 +93,9 @@ class Quote(Struct, omit_defaults=True):
     points: QuotedPoints
     not_applied: list[dict[str, Any]]
     next_benefit: list[dict[str, Any]]
-    selection: Annotated[str, Meta(description="How the promotions were chosen: `exact`, `bounded` or `priority`.")]
+    selection: Annotated[
+        str, Meta(description="`exact`; `bounded` where the search for the best set of promotions was cut short.")
+    ]
     personalised: bool
     personal_inputs: list[str]
     disclosures: list[Any]

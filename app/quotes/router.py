@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,7 +31,8 @@ from app.quotes.replies import (
 from app.quotes.schemas import SKU_PATTERN, BatchRequest, PricesRequest, QuoteRequest
 from app.quotes.store import Decision
 from app.web.auth import requires
-from app.web.pagination import Cursor, Limit, cut_page, decode_cursor
+from app.web.instants import Instant
+from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, wrong_cursor
 from app.web.routing import StrictRoute
 
 type QuoteId = Annotated[uuid.UUID, Path(description="The id of the quote.")]
@@ -86,7 +86,8 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
 
     @router.post(
         "/v1/quotes",
-        operation_id="create_quote",
+        operation_id="createQuote",
+        summary="Price a basket, bindingly",
         status_code=201,
         response_class=Response,
         dependencies=quoting,
@@ -99,7 +100,8 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
 
     @router.post(
         "/v1/quotes/batch",
-        operation_id="create_quotes",
+        operation_id="createQuotes",
+        summary="Price many baskets, bindingly",
         response_class=Response,
         dependencies=quoting,
         openapi_extra={"parameters": _HEADERS, **request_body(BatchRequest)},
@@ -111,7 +113,8 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
 
     @router.post(
         "/v1/prices",
-        operation_id="list_prices",
+        operation_id="quotePrices",
+        summary="Unit prices for listing pages",
         response_class=Response,
         dependencies=quoting,
         openapi_extra={"parameters": _HEADERS[1:], **request_body(PricesRequest)},
@@ -123,7 +126,8 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
 
     @router.post(
         "/v1/preview",
-        operation_id="preview_quote",
+        operation_id="previewQuote",
+        summary="Price a basket and store nothing",
         response_class=Response,
         dependencies=quoting,
         openapi_extra={"parameters": _HEADERS[1:], **request_body(QuoteRequest)},
@@ -142,7 +146,8 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
 
     @router.get(
         "/v1/quotes/{quote_id}",
-        operation_id="get_quote",
+        operation_id="getQuote",
+        summary="Show a quote",
         tags=[_TAG],
         response_class=Response,
         dependencies=[Depends(requires("quote"))],
@@ -155,7 +160,8 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
 
     @router.get(
         "/v1/decisions",
-        operation_id="list_decisions",
+        operation_id="listDecisions",
+        summary="Find decisions",
         tags=["decisions"],
         response_class=Response,
         dependencies=[Depends(requires("read"))],
@@ -171,8 +177,8 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
             Query(pattern=f"^{SKU_PATTERN}$", description="One that applied. Within `from` and `to`, by default the last day."),
         ] = None,
         code: Annotated[str | None, Query(max_length=128)] = None,
-        since: Annotated[AwareDatetime | None, Query(alias="from", description="Inclusive.")] = None,
-        until: Annotated[AwareDatetime | None, Query(alias="to", description="Exclusive.")] = None,
+        since: Annotated[Instant | None, Query(alias="from", description="Inclusive.")] = None,
+        until: Annotated[Instant | None, Query(alias="to", description="Exclusive.")] = None,
         version: Annotated[int | None, Query(ge=1, le=2**53)] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -185,7 +191,8 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
 
     @router.get(
         "/v1/decisions/{decision_id}",
-        operation_id="get_decision",
+        operation_id="getDecision",
+        summary="Show a decision",
         tags=["decisions"],
         response_class=Response,
         dependencies=[Depends(requires("read"))],
@@ -198,7 +205,8 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
 
     @router.post(
         "/v1/decisions/{decision_id}/replay",
-        operation_id="replay_decision",
+        operation_id="replayDecision",
+        summary="Recompute a decision",
         tags=["decisions"],
         response_class=Response,
         dependencies=[Depends(requires("read"))],
@@ -246,8 +254,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     try:
         return instant_of(instant_ms), uuid.UUID(quote_id)
     except (ValueError, OverflowError):
-        decode_cursor("", int, str)  # raises what a cursor of another list raises
-        raise
+        raise wrong_cursor() from None
 
 
 def _json(content: msgspec.Struct) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -157,7 +158,7 @@ class DecisionStore:
                 outcome = await within(connection, write, seconds=deadline_s - time.monotonic())
                 earlier |= outcome.earlier
             except _POISON:
-                _log.exception("decision_not_storable", id=str(decision_id))
+                _log.error("decision_not_storable", id=str(decision_id), traceback=traceback.format_exc())
                 failed.add(decision_id)
                 self._terminate()
                 connection = await self._connected(deadline_s)
