@@ -35,12 +35,13 @@ class Promotions(NamedTuple):
     is_personal: Bools  # looks at personal data
     is_contextual: Bools  # its condition looks at no amount or quantity of the order or of a scope
     is_local: Bools  # what it takes of a line depends on the context and that line alone
-    needs_order: Bools  # feels the whole order: an order promotion, or a condition on the order's amounts
+    needs_order: Bools  # a line promotion with a condition on the order's amounts
     kind: Int64s
     kind_row: Int64s
     kinds: tuple[str, ...]
     packed: tuple[Any, ...]  # by kind
-    scopes: ScopeIndex
+    scopes: ScopeIndex  # lists what needs no code
+    order_scopes: ScopeIndex  # of these only the order promotions
     schedule: ScheduleTable
     conditions: ConditionTable
 
@@ -95,7 +96,7 @@ def read_promotion(
     reward_inputs = kind.personal_inputs(params)
     looked_at = {one for one in named if _is_personal(one, vocabulary)}
     is_contextual = not any(one.startswith(("order.", "scope.")) for one in named)
-    needs_order = level == "order" or any(one.startswith("order.") for one in named)
+    needs_order = level == "line" and any(one.startswith("order.") for one in named)
     return Piece(
         body,
         revision,
@@ -107,7 +108,7 @@ def read_promotion(
         tuple(sorted(looked_at | set(reward_inputs))),
         reward_inputs,
         is_contextual,
-        is_contextual and not needs_order and kind.is_local(params),
+        is_contextual and level == "line" and kind.is_local(params),
         needs_order,
     )
 
@@ -147,6 +148,8 @@ def pack_promotions(
         return np.fromiter(values, np.int64, len(ids))
 
     requires_code = flags(body.get("requires_code") for body in bodies)
+    is_order_level = flags(piece.level == "order" for piece in ordered)
+    scopes = [piece.scope for piece in ordered]
     promotions = Promotions(
         id=tuple(ids),
         name=tuple(body["name"] for body in bodies),
@@ -169,7 +172,8 @@ def pack_promotions(
         kind_row=numbers(kind_row),
         kinds=kind_names,
         packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
-        scopes=index_scopes([piece.scope for piece in ordered], n_skus, is_listed=(~requires_code).tolist()),
+        scopes=index_scopes(scopes, n_skus, is_listed=(~requires_code).tolist()),
+        order_scopes=index_scopes(scopes, n_skus, is_listed=(~requires_code & is_order_level).tolist()),
         schedule=pack_schedules([piece.intervals for piece in ordered]),
         conditions=pack_conditions([piece.tree for piece in ordered]),
     )

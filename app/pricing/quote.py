@@ -59,6 +59,7 @@ class Priced(NamedTuple):
     attribute_problems: tuple[AttributeProblem, ...]
     next_tiers: NextTiers
     names_groups: Bools  # (n_kept,) the winning price list names customer groups
+    is_exclusively_taken: Bools  # (n_kept,) an exclusive line promotion has applied
 
 
 def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
@@ -67,12 +68,22 @@ def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
     One vectorised pass over all lines of all baskets; element i of the batch equals the same basket priced alone. Lines that
     cannot be priced carry a status and touch nothing else.
     """
+    return _price(book, baskets, n_rules=len(book.promotions.id))
+
+
+def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
+    """The same without order promotions: what the lines are before the order is looked at."""
+    return _price(book, baskets, n_rules=book.promotions.n_line_level)
+
+
+def _price(book: PriceBook, baskets: Sequence[Basket], *, n_rules: int) -> Priced:
+    """Price by the first `n_rules` promotions of the sequence."""
     facts, attribute_problems = read_facts(book.vocabulary, baskets)
     prices = price_lines(book, baskets)  # steps 1 to 4
     prices, first_line, is_too_large = _without_too_large(prices, len(baskets))
     lines, orders = _state(baskets, prices, first_line)
-    _fill_in_amounts(facts, prices, first_line)
-    codes, apps = _candidates(book, baskets, prices)
+    _fill_in_amounts(facts, prices.basket, prices.sku_row, prices.subtotal_minor, prices.quantity_milli, first_line)
+    codes, apps = _candidates(book, baskets, prices, n_rules=n_rules)
     outcome = stack(book.promotions, KINDS, apps, facts, lines, orders, book.policy)  # steps 5 to 7 and 9
     return Priced(
         prices,
@@ -86,7 +97,57 @@ def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
         tuple(attribute_problems),
         next_tiers(book, prices),
         book.price_lists.names_groups[book.entries.list_row[prices.entry]],
+        lines.is_exclusively_taken,
     )
+
+
+class LineLevel(NamedTuple):
+    """Lines after the line promotions, by basket (n_lines,): all that order promotions need of them."""
+
+    basket: Int64s
+    sku_row: Int64s
+    quantity_milli: Int64s
+    list_minor: Int64s
+    subtotal_minor: Int64s
+    running_minor: Int64s
+    lowest_minor: Int64s
+    floor_rule: Int64s
+    is_on_sale: Bools
+    is_exclusively_taken: Bools
+
+
+class OrderPriced(NamedTuple):
+    """What the order promotions made of lines: the amounts, and the applications with their outcome."""
+
+    total_minor: Int64s  # (n_lines,)
+    applications: Applications
+    outcome: Outcome
+
+
+def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLevel) -> OrderPriced:
+    """Go on from `price_line_level`: baskets without codes, all of whose lines have a price."""
+    facts, _ = read_facts(book.vocabulary, baskets)
+    first_line = np.searchsorted(level.basket, np.arange(len(baskets) + 1))
+    _fill_in_amounts(facts, level.basket, level.sku_row, level.subtotal_minor, level.quantity_milli, first_line)
+    line, rule = candidates(book.promotions.order_scopes, level.sku_row)
+    is_kept = _offers(book, baskets)(rule, level.basket[line])
+    apps = applications_of(line[is_kept], rule[is_kept], level.basket, max(len(book.promotions.id), 1))
+    n_lines = level.basket.size
+    lines = Lines(
+        level.basket,
+        level.quantity_milli,
+        level.list_minor,
+        level.subtotal_minor,
+        level.lowest_minor,
+        level.floor_rule,
+        level.is_on_sale,
+        level.running_minor.copy(),
+        np.zeros(n_lines, np.int64),
+        level.is_exclusively_taken,
+        np.zeros((n_lines, 0), np.bool_),
+    )
+    outcome = stack(book.promotions, KINDS, apps, facts, lines, _orders(baskets, first_line), book.policy)
+    return OrderPriced(lines.running_minor, apps, outcome)
 
 
 def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, Int64s, Bools]:
@@ -109,7 +170,7 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
 
 
 def _state(baskets: Sequence[Basket], prices: LinePrices, first_line: Int64s) -> tuple[Lines, Orders]:
-    n_lines, n_baskets = prices.basket.size, len(baskets)
+    n_lines = prices.basket.size
     lines = Lines(
         prices.basket,
         prices.quantity_milli,
@@ -123,7 +184,12 @@ def _state(baskets: Sequence[Basket], prices: LinePrices, first_line: Int64s) ->
         np.zeros(n_lines, np.bool_),
         np.zeros((n_lines, 0), np.bool_),
     )
-    orders = Orders(
+    return lines, _orders(baskets, first_line)
+
+
+def _orders(baskets: Sequence[Basket], first_line: Int64s) -> Orders:
+    n_baskets = len(baskets)
+    return Orders(
         first_line,
         np.array([ABSENT if basket.orders is None else basket.orders for basket in baskets], np.int64),
         np.array([ABSENT if basket.spend_minor is None else basket.spend_minor for basket in baskets], np.int64),
@@ -131,34 +197,30 @@ def _state(baskets: Sequence[Basket], prices: LinePrices, first_line: Int64s) ->
         np.zeros(n_baskets, np.bool_),
         np.zeros((n_baskets, 0), np.bool_),
     )
-    return lines, orders
 
 
-def _fill_in_amounts(facts: Facts, prices: LinePrices, first_line: Int64s) -> None:
+def _fill_in_amounts(
+    facts: Facts, basket: Int64s, sku_row: Int64s, subtotal_minor: Int64s, quantity_milli: Int64s, first_line: Int64s
+) -> None:
     """Amounts and quantities of the orders before promotions, as conditions ask for them."""
-    for slot, values in ((ORDER_SUBTOTAL, prices.subtotal_minor), (ORDER_QUANTITY, prices.quantity_milli)):
+    for slot, values in ((ORDER_SUBTOTAL, subtotal_minor), (ORDER_QUANTITY, quantity_milli)):
         reached = np.concatenate([[0], np.cumsum(values)])
         facts.value[slot] = reached[first_line[1:]] - reached[first_line[:-1]]
         facts.is_known[slot] = True
-    pairs = np.unique(np.stack([prices.basket, prices.sku_row], axis=1), axis=0)
+    pairs = np.unique(np.stack([basket, sku_row], axis=1), axis=0)
     facts.value[ORDER_DISTINCT] = np.bincount(pairs[:, 0], minlength=first_line.size - 1)
     facts.is_known[ORDER_DISTINCT] = True
 
 
-def _candidates(book: PriceBook, baskets: Sequence[Basket], prices: LinePrices) -> tuple[tuple[Code, ...], Applications]:
+def _candidates(
+    book: PriceBook, baskets: Sequence[Basket], prices: LinePrices, *, n_rules: int
+) -> tuple[tuple[Code, ...], Applications]:
     """The promotions that may apply in each basket, with the lines of their scopes; codes bring in those they unlock."""
     promotions = book.promotions
-    at_s = np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64)
-    currency = np.array([book.currency_rows.get(basket.currency, -2) for basket in baskets], np.int64)
-
-    def is_offered(rule: Int64s, basket: Int64s) -> Bools:
-        its_currency = promotions.currency_row[rule]
-        holds = (its_currency == ANY_CURRENCY) | (its_currency == currency[basket])
-        return np.asarray(holds & is_active(promotions.schedule, rule, at_s[basket]), np.bool_)
-
+    is_offered = _offers(book, baskets)
     line, rule = candidates(promotions.scopes, prices.sku_row)
     if line.size:
-        is_kept = is_offered(rule, prices.basket[line])
+        is_kept = (rule < n_rules) & is_offered(rule, prices.basket[line])
         line, rule = line[is_kept], rule[is_kept]
     codes = _read_codes(book, baskets, is_offered)
     unlocked = np.array(sorted({(c.basket, c.promotion) for c in codes if c.outcome == CodeOutcome.UNLOCKS}), np.int64).reshape(
@@ -177,6 +239,20 @@ def _candidates(book: PriceBook, baskets: Sequence[Basket], prices: LinePrices) 
         for code in codes
     ]
     return tuple(codes), applications_of(line, rule, prices.basket, max(len(promotions.id), 1))
+
+
+def _offers(book: PriceBook, baskets: Sequence[Basket]) -> Callable[[Int64s, Int64s], Bools]:
+    """The question whether promotions (n,) are offered in baskets (n,): in their currency, and at their instant."""
+    promotions = book.promotions
+    at_s = np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64)
+    currency = np.array([book.currency_rows.get(basket.currency, -2) for basket in baskets], np.int64)
+
+    def is_offered(rule: Int64s, basket: Int64s) -> Bools:
+        its_currency = promotions.currency_row[rule]
+        holds = (its_currency == ANY_CURRENCY) | (its_currency == currency[basket])
+        return np.asarray(holds & is_active(promotions.schedule, rule, at_s[basket]), np.bool_)
+
+    return is_offered
 
 
 def _lines_of(book: PriceBook, prices: LinePrices, basket: Int64s, rule: Int64s) -> tuple[Int64s, Int64s]:

@@ -4,7 +4,6 @@ Everything is laid out column by column for the whole batch and cut into baskets
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,10 +11,10 @@ import numpy as np
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.line_price import LineStatus
-from app.pricing.money import E7, Int64s, format_milli, round_div
+from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
-from app.pricing.reasons import Reason, Unit
-from app.quotes.phrases import QUANTITIES, REASON_STRIDE, SLOT_STRIDE, TEXTS, UNIT_PRICES, Phrases, json_text, phrases_of
+from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES, json_text
+from app.quotes.promotion_texts import PromotionTexts
 from app.quotes.steps import price_steps
 
 type Error = tuple[str, str, str]  # (path, code, message)
@@ -56,7 +55,6 @@ class Writer:
     def __init__(self, book: PriceBook, baskets: Sequence[Basket], priced: Priced) -> None:
         self.book = book
         self.priced = priced
-        self.phrases: Phrases = phrases_of(book)
         self.codes: dict[tuple[int, int], str] = {
             (code.basket, code.promotion): code.text for code in priced.codes if code.outcome == CodeOutcome.UNLOCKS
         }
@@ -67,14 +65,14 @@ class Writer:
         self.first_asked: list[int] = priced.first_asked.tolist()
         self.status: list[int] = priced.lines.status.tolist()
         self.is_whole = bool((priced.lines.status == LineStatus.OK).all())
-        self.tails = self._tails(baskets)
+        self.promotions = PromotionTexts(
+            book, priced.applications, priced.outcome, priced.lines.basket, n_baskets=len(baskets), codes=self.codes
+        )
+        self.starts, self.steps = self._starts(baskets)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
-        self.on_orders = self._order_adjustments()
-        self.not_applied = self._not_applied()
         self.tier_benefits = self._tier_benefits(baskets)
-        self.promotion_benefits = self._promotion_benefits()
+        self.tails = self._tails()
         self.personal = self._personal()
-        self.by_kind = self._by_kind(len(baskets))
 
     def quote(self, number: int, basket: Basket, *, is_partial: bool) -> EncodedQuote:
         """Put the reply of one basket together."""
@@ -90,14 +88,14 @@ class Writer:
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
             lines=self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low),
-            on_order=self.on_orders.get(number, ()),
+            on_order=self.promotions.on_orders.get(number, ()),
             subtotal_minor=subtotal,
             merchandise_minor=merchandise,
             not_applied=not_applied,
             benefits=self._benefits(number, basket),
             personal=self.personal.get(number, ()),
         )
-        return EncodedQuote((), body, subtotal, discount, total, self.by_kind[number])
+        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
 
     def _texts(self, basket: Basket, low: int, high: int) -> list[str]:
         return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]
@@ -105,7 +103,7 @@ class Writer:
     def _benefits(self, number: int, basket: Basket) -> list[str]:
         """Next benefits: cheaper tiers of lines, then steps of promotions in sequence."""
         texts = [f"{start}{TEXTS[basket.line_ids[offset]]}{end}" for offset, start, end in self.tier_benefits.get(number, ())]
-        return texts + [text for _, text in self.promotion_benefits.get(number, ())]
+        return texts + [text for _, text in self.promotions.benefits.get(number, ())]
 
     def _sums(self, values: Int64s) -> list[int]:
         """The sum of each basket's lines."""
@@ -113,100 +111,48 @@ class Writer:
         sums: list[int] = (reached[self.priced.first_line[1:]] - reached[self.priced.first_line[:-1]]).tolist()
         return sums
 
-    def _tails(self, baskets: Sequence[Basket]) -> list[str]:
-        """The text of each kept line from behind its id."""
-        priced, lines = self.priced, self.priced.lines
+    def _starts(self, baskets: Sequence[Basket]) -> tuple[list[str], list[str]]:
+        """The text of each kept line from behind its id up to its unit price, and its price steps."""
+        lines = self.priced.lines
         skus = [sku for basket in baskets for sku in basket.skus]
         if not self.is_whole:
             skus = [skus[place] for place in lines.kept.tolist()]
-        net = round_div(priced.total_minor * E7, lines.quantity_milli, self.book.policy.rounding)
+        columns = (lines.quantity_milli, lines.list_unit_e4, lines.unit_e4)
+        starts = [
+            f',"sku":{TEXTS[sku]},"quantity":{QUANTITIES[quantity]},"list_unit_price":{UNIT_PRICES[list_unit]},'
+            f'"unit_price":{UNIT_PRICES[unit]},"net_unit_price":'
+            for sku, quantity, list_unit, unit in zip(skus, *(column.tolist() for column in columns), strict=True)
+        ]
         steps = price_steps(self.book, lines, skus)
-        taken = self._line_adjustments()
-        text, price = TEXTS, UNIT_PRICES
-        columns = (
-            lines.quantity_milli,
-            lines.list_unit_e4,
-            lines.unit_e4,
-            net,
-            lines.subtotal_minor,
-            priced.total_minor,
-        )
+        return starts, [steps.get(place, "") for place in range(len(skus))]
+
+    def _tails(self) -> list[str]:
+        """The text of each kept line from behind its id."""
+        lines, total = self.priced.lines, self.priced.total_minor
+        net = round_div(total * E7, lines.quantity_milli, self.book.policy.rounding)
         return [
-            f',"sku":{text[sku]},"quantity":{QUANTITIES[quantity]},"list_unit_price":{price[list_unit]},'
-            f'"unit_price":{price[unit]},"net_unit_price":{price[net_unit]},"subtotal":{subtotal},"discount":{subtotal - total},'
-            f'"total":{total},"reference_price":null,"price_steps":[{steps.get(place, "")}],"adjustments":[{",".join(taken[place])}]}}'
-            for place, (sku, quantity, list_unit, unit, net_unit, subtotal, total) in enumerate(
-                zip(skus, *(column.tolist() for column in columns), strict=True)
+            line_tail(start, net_unit, subtotal, total, steps, ",".join(taken))
+            for start, net_unit, subtotal, total, steps, taken in zip(
+                self.starts,
+                net.tolist(),
+                lines.subtotal_minor.tolist(),
+                total.tolist(),
+                self.steps,
+                self.promotions.on_lines,
+                strict=True,
             )
         ]
 
-    def _line_adjustments(self) -> list[list[str]]:
-        """The adjustments of each kept line, in the order of application."""
-        on_lines: list[list[str]] = [[] for _ in range(self.priced.total_minor.size)]
-        basket_of_line = self.priced.lines.basket.tolist() if self.codes else []
-        prefix, back = self.phrases.taken, self.phrases.given_back
-        for block in self.priced.outcome.on_lines:
-            is_give_back = bool(block.is_give_back.size and block.is_give_back[0])
-            ending = ',"level":"order"}' if block.is_order_level.size and block.is_order_level[0] else "}"
-            pairs = zip(block.where.tolist(), block.rule.tolist(), block.amount_minor.tolist(), strict=True)
-            if is_give_back:
-                for line, rule, amount in pairs:
-                    on_lines[line].append(f"{back[rule]}{amount}}}")
-            elif self.codes:
-                for line, rule, amount in pairs:
-                    on_lines[line].append(f"{prefix[rule]}{amount}{self._code(basket_of_line[line], rule)}{ending}")
-            else:
-                for line, rule, amount in pairs:
-                    on_lines[line].append(f"{prefix[rule]}{amount}{ending}")
-        return on_lines
-
-    def _code(self, basket: int, rule: int) -> str:
-        code = self.codes.get((basket, rule))
-        return "" if code is None else f',"code":{TEXTS[code]}'
-
-    def _order_adjustments(self) -> dict[int, list[str]]:
-        found: dict[int, list[str]] = {}
-        for block in self.priced.outcome.on_orders:
-            for basket, rule, amount, is_back, _ in zip(*(column.tolist() for column in block), strict=True):
-                start = self.phrases.given_back[rule] if is_back else self.phrases.taken[rule]
-                code = "" if is_back else self._code(basket, rule)
-                found.setdefault(basket, []).append(f"{start}{amount}{code}}}")
-        return found
-
-    def _not_applied(self) -> dict[int, tuple[list[int], list[str]]]:
-        """The candidates that applied nowhere, by basket in sequence: their promotions, and their entries."""
-        outcome, apps = self.priced.outcome, self.priced.applications
-        at = np.flatnonzero(~outcome.is_applied)
-        if at.size == 0:
-            return {}
-        rule, reason, unit = apps.rule[at], outcome.reason[at], outcome.unit[at]
-        names_slot = (reason == Reason.ATTRIBUTE_MISSING) | (reason == Reason.CONDITION_NOT_MET)
-        slot = np.where(names_slot, outcome.slot[at] + 1, 0)
-        phrases = self.phrases.reason
-        keys = ((rule * REASON_STRIDE + reason) * SLOT_STRIDE + slot).tolist()
-        texts = [f"{phrases[key]}}}" for key in keys]
-        has_figure = np.isin(reason, (Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET, Reason.TIER_NOT_REACHED))
-        for place in np.flatnonzero(has_figure).tolist():
-            texts[place] = (
-                f"{texts[place][:-1]},{self._needed(int(reason[place]), int(unit[place]), int(outcome.needed[at[place]]))}}}"
-            )
-        rules: list[int] = rule.tolist()
-        baskets = apps.basket[at]
-        if self.codes:
-            for place, (basket, its_rule) in enumerate(zip(baskets.tolist(), rules, strict=True)):
-                texts[place] = f"{texts[place][:-1]}{self._code(basket, its_rule)}}}"
-        bounds = [0, *(np.flatnonzero(np.diff(baskets)) + 1).tolist(), at.size]
-        return {int(baskets[low]): (rules[low:high], texts[low:high]) for low, high in pairwise(bounds)}
-
-    @staticmethod
-    def _needed(reason: int, unit: int, needed: int) -> str:
-        if unit == Unit.MILLI:
-            return f'"needed":"{format_milli(needed)}"'
-        return f'"needed":"{needed}"' if reason == Reason.MIN_QUANTITY_NOT_MET else f'"needed":{needed}'
+    def _personal(self) -> dict[int, list[str]]:
+        """The personal inputs of what has applied, by basket."""
+        names = self.promotions.personal
+        for number in np.unique(self.priced.lines.basket[self.priced.names_groups]).tolist():
+            names.setdefault(number, set()).add("customer.segments")
+        return {number: sorted(own) for number, own in names.items()}
 
     def _with_codes(self, number: int, basket: Basket) -> tuple[list[str], tuple[Error, ...]]:
         """The entries of what did not apply, with what became of the codes, and the codes that refuse the request."""
-        rules, texts = self.not_applied.get(number, ([], []))
+        rules, texts = self.promotions.not_applied.get(number, ([], []))
         own = self.own_codes.get(number)
         if own is None:
             return (texts if basket.points == 0 else [*texts, _NO_POINTS]), ()
@@ -249,41 +195,6 @@ class Writer:
             found.setdefault(number, []).append((offset, start, end))
         return found
 
-    def _promotion_benefits(self) -> dict[int, list[tuple[int, str]]]:
-        """The next steps of promotions by basket, in sequence: the promotion and the entry."""
-        found: dict[int, list[tuple[int, str]]] = {}
-        outcome, apps = self.priced.outcome, self.priced.applications
-        offered = np.flatnonzero(outcome.next_step >= 0)
-        columns = (apps.basket, apps.rule, outcome.next_step, outcome.next_needed, outcome.next_times)
-        for number, rule, step, needed, times in zip(*(column[offered].tolist() for column in columns), strict=True):
-            found.setdefault(number, []).append((rule, self.phrases.benefit[rule, step, needed, times]))
-        return found
-
-    def _personal(self) -> dict[int, list[str]]:
-        """The personal inputs of what has applied, by basket."""
-        outcome, apps, promotions = self.priced.outcome, self.priced.applications, self.book.promotions
-        names: dict[int, set[str]] = {}
-        if promotions.is_personal.any():
-            at = np.flatnonzero(outcome.is_applied & promotions.is_personal[apps.rule])
-            for number, rule in zip(apps.basket[at].tolist(), apps.rule[at].tolist(), strict=True):
-                names.setdefault(number, set()).update(promotions.personal_inputs[rule])
-        for number in np.unique(self.priced.lines.basket[self.priced.names_groups]).tolist():
-            names.setdefault(number, set()).add("customer.segments")
-        return {number: sorted(own) for number, own in names.items()}
-
-    def _by_kind(self, n_baskets: int) -> list[tuple[tuple[str, int], ...]]:
-        """What each kind took of each basket."""
-        promotions = self.book.promotions
-        sums = np.zeros((n_baskets, len(promotions.kinds)), np.int64)
-        for block in self.priced.outcome.on_lines:
-            own = ~block.is_give_back
-            np.add.at(
-                sums, (self.priced.lines.basket[block.where[own]], promotions.kind[block.rule[own]]), -block.amount_minor[own]
-            )
-        return [
-            tuple((kind, amount) for kind, amount in zip(promotions.kinds, row, strict=True) if amount) for row in sums.tolist()
-        ]
-
     def _lines_with_errors(self, number: int, basket: Basket, place: int) -> list[str]:
         """All lines of a request that accepts a part: those that could not be priced say why."""
         texts = []
@@ -311,6 +222,14 @@ class Writer:
         if is_too_large:
             errors.append(("lines", "amount_out_of_bounds", _MESSAGES["amount_out_of_bounds"]))
         return tuple(errors)
+
+
+def line_tail(start: str, net_unit_e4: int, subtotal_minor: int, total_minor: int, steps: str, adjustments: str) -> str:
+    """A line from behind its id: `start` goes up to the unit price, steps and adjustments are entries without their brackets."""
+    return (
+        f'{start}{UNIT_PRICES[net_unit_e4]},"subtotal":{subtotal_minor},"discount":{subtotal_minor - total_minor},"total":{total_minor},'
+        f'"reference_price":null,"price_steps":[{steps}],"adjustments":[{adjustments}]}}'
+    )
 
 
 def reply_body(

@@ -2,13 +2,13 @@
 
 Most lines are touched only by rules that look at the context and at the line itself, so the same line in the same context has the same
 price, steps and reasons. The engine makes every entry; the memo only keeps it, for one book, until the next instant at which a schedule changes
-anything. A basket is answered from the memo when all of its lines are there and no rule that sums over its scope meets two of them;
-every other basket goes through the engine as a whole. The replies of both ways are equal to the byte.
+anything. A basket is answered from the memo when all of its lines are there and no rule that sums over its scope meets two of them, and
+order promotions then take their turns on it; every other basket goes through the engine as a whole. The replies of both ways are equal to the byte.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
-from app.pricing.money import AMOUNT_MINOR_MAX, Bools
-from app.pricing.quote import price_baskets
+from app.pricing.money import AMOUNT_MINOR_MAX, E7, Bools, round_div
+from app.pricing.quote import LineLevel, price_baskets, price_line_level, price_order_level
 from app.pricing.reasons import Reason
-from app.quotes.encode import EncodedQuote, Writer, encode_quotes, reply_body
+from app.quotes.encode import EncodedQuote, Writer, encode_quotes, line_tail, reply_body
 from app.quotes.phrases import TEXTS
+from app.quotes.promotion_texts import PromotionTexts
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 200_000
@@ -33,8 +34,12 @@ class KnownLine(NamedTuple):
 
     tail: str
     subtotal_minor: int
-    total_minor: int
+    total_minor: int  # before order promotions
     tax_included: bool
+    level: tuple[int, ...]  # the columns of LineLevel but the basket
+    start: str  # of the tail, up to the unit price
+    steps: str
+    adjustments: str
     not_applied: dict[int, str]  # by promotion: the condition fails, on every line of the context
     blocked: dict[int, str]  # by promotion: the reason on this line
     applied: tuple[int, ...]
@@ -132,7 +137,9 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
     memo = memo_of(book)
     homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
     _learn(memo, book, baskets, homes)
-    replies = [None if lines is None else _from_memo(basket, lines) for basket, lines in zip(baskets, homes, strict=True)]
+    found = [None if lines is None else _gathered(basket, lines) for basket, lines in zip(baskets, homes, strict=True)]
+    _add_order_level(book, [one for one in found if one is not None])
+    replies = [None if one is None else one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
@@ -157,7 +164,7 @@ def _learn(memo: Memo, book: PriceBook, baskets: Sequence[Basket], homes: Sequen
                 places.append((lines, key))
     if not alone:
         return
-    writer = Writer(book, alone, price_baskets(book, alone))
+    writer = Writer(book, alone, price_line_level(book, alone))
     is_inert = _inert(writer)
     first_app = np.searchsorted(writer.priced.applications.basket, np.arange(len(alone) + 1)).tolist()
     memo.make_room(len(places))
@@ -172,9 +179,45 @@ def _inert(writer: Writer) -> Bools:
     return np.asarray(~outcome.is_applied & is_condition & writer.book.promotions.is_contextual[rule], np.bool_)
 
 
-def _from_memo(basket: Basket, lines: Lines) -> EncodedQuote | None:
-    """The reply of a basket whose lines are all known, or None."""
-    known = [lines.get(key) for key in zip(basket.skus, basket.quantities_milli, strict=True)]
+@dataclass(slots=True)
+class _Gathered:
+    """A basket whose lines are all known, put together from them."""
+
+    basket: Basket
+    known: list[KnownLine]
+    tails: list[str]
+    subtotal_minor: int
+    total_minor: int
+    tax_included: bool
+    not_applied: list[str]
+    tiers: list[str]
+    benefits: list[str]
+    personal: set[str]
+    by_kind: dict[str, int]
+    on_order: Sequence[str] = ()
+
+    def reply(self) -> EncodedQuote:
+        """Its reply."""
+        ids = self.basket.line_ids
+        body = reply_body(
+            self.basket,
+            tax_included=self.tax_included,
+            lines=[f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(ids, self.tails, strict=True)],
+            on_order=self.on_order,
+            subtotal_minor=self.subtotal_minor,
+            merchandise_minor=self.total_minor,
+            not_applied=self.not_applied,
+            benefits=self.tiers + self.benefits,
+            personal=sorted(self.personal),
+        )
+        discount = self.subtotal_minor - self.total_minor
+        total = self.total_minor + (self.basket.shipping_minor or 0)
+        return EncodedQuote((), body, self.subtotal_minor, discount, total, tuple(sorted(self.by_kind.items())))
+
+
+def _gathered(basket: Basket, lines: Lines) -> _Gathered | None:
+    """A basket put together from its lines, or None where one is not known or two of them feel each other."""
+    known: list[KnownLine] = []
     subtotal = total = 0
     is_taxed: bool | None = None
     not_applied: dict[int, str] = {}
@@ -184,14 +227,13 @@ def _from_memo(basket: Basket, lines: Lines) -> EncodedQuote | None:
     summing: set[int] = set()
     personal: set[str] = set()
     by_kind: dict[str, int] = {}
-    texts: list[str] = []
     tiers: list[str] = []
-    for line_id, line in zip(basket.line_ids, known, strict=True):
+    for line_id, key in zip(basket.line_ids, zip(basket.skus, basket.quantities_milli, strict=True), strict=True):
+        line = lines.get(key)
         if line is None or is_taxed is (not line.tax_included):
             return None
+        known.append(line)
         is_taxed = line.tax_included
-        text = TEXTS[line_id]
-        texts.append(f'{{"id":{text}{line.tail}')
         subtotal += line.subtotal_minor
         total += line.total_minor
         not_applied.update(line.not_applied)
@@ -203,33 +245,63 @@ def _from_memo(basket: Basket, lines: Lines) -> EncodedQuote | None:
         if line.blocked and any(blocked.setdefault(rule, why) != why for rule, why in line.blocked.items()):
             return None
         if line.tier is not None:
-            tiers.append(f"{line.tier[0]}{text}{line.tier[1]}")
+            tiers.append(f"{line.tier[0]}{TEXTS[line_id]}{line.tier[1]}")
         if line.benefits:
             benefits.update(line.benefits)
         if line.personal:
             personal.update(line.personal)
         for kind, amount in line.by_kind:
             by_kind[kind] = by_kind.get(kind, 0) + amount
-    if subtotal > AMOUNT_MINOR_MAX:
+    if subtotal > AMOUNT_MINOR_MAX or is_taxed is None:
         return None
     if blocked:
         not_applied |= {rule: why for rule, why in blocked.items() if rule not in applied}
-    reasons = [not_applied[rule] for rule in sorted(not_applied)]
-    offers = tiers + [benefits[rule] for rule in sorted(benefits)] if benefits else tiers
-    body = reply_body(
+    return _Gathered(
         basket,
-        tax_included=is_taxed,
-        lines=texts,
-        on_order=(),
-        subtotal_minor=subtotal,
-        merchandise_minor=total,
-        not_applied=reasons,
-        benefits=offers,
-        personal=sorted(personal),
+        known,
+        [line.tail for line in known],
+        subtotal,
+        total,
+        is_taxed,
+        [not_applied[rule] for rule in sorted(not_applied)],
+        tiers,
+        [benefits[rule] for rule in sorted(benefits)] if benefits else [],
+        personal,
+        by_kind,
     )
-    return EncodedQuote(
-        (), body, subtotal, subtotal - total, total + (basket.shipping_minor or 0), tuple(sorted(by_kind.items()))
-    )
+
+
+def _add_order_level(book: PriceBook, found: Sequence[_Gathered]) -> None:
+    """Let the order promotions take their turns on baskets put together from known lines, all in one vectorised call."""
+    if not found or book.promotions.n_line_level == len(book.promotions.id):
+        return
+    basket = np.repeat(np.arange(len(found)), [len(one.known) for one in found])
+    columns = np.array([line.level for one in found for line in one.known], np.int64).T
+    numbers, flags = list(columns[:-2]), [column.astype(np.bool_) for column in columns[-2:]]
+    level = LineLevel._make([basket, *numbers, *flags])
+    priced = price_order_level(book, [one.basket for one in found], level)
+    texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
+    net = round_div(priced.total_minor * E7, level.quantity_milli, book.policy.rounding).tolist()
+    totals: list[int] = priced.total_minor.tolist()
+    first = 0
+    for number, one in enumerate(found):
+        reasons = texts.not_applied.get(number)
+        if reasons is not None:
+            one.not_applied += reasons[1]
+        one.benefits += [text for _, text in texts.benefits.get(number, ())]
+        one.on_order = texts.on_orders.get(number, ())
+        if one.on_order:
+            one.personal |= texts.personal.get(number, set())
+            for kind, amount in texts.by_kind[number]:
+                one.by_kind[kind] = one.by_kind.get(kind, 0) + amount
+            for offset, line in enumerate(one.known):
+                if taken := texts.on_lines[first + offset]:
+                    adjustments = ",".join([line.adjustments, *taken] if line.adjustments else taken)
+                    one.tails[offset] = line_tail(
+                        line.start, net[first + offset], line.subtotal_minor, totals[first + offset], line.steps, adjustments
+                    )
+            one.total_minor = sum(totals[first : first + len(one.known)])
+        first += len(one.known)
 
 
 def _known_line(writer: Writer, number: int, apps: range, is_inert: Bools) -> KnownLine | None:
@@ -238,7 +310,7 @@ def _known_line(writer: Writer, number: int, apps: range, is_inert: Bools) -> Kn
     place = writer.first_kept[number]
     if writer.first_kept[number + 1] == place:
         return None
-    reasons = dict(zip(*writer.not_applied.get(number, ((), ())), strict=True))
+    reasons = dict(zip(*writer.promotions.not_applied.get(number, ((), ())), strict=True))
     not_applied: dict[int, str] = {}
     blocked: dict[int, str] = {}
     applied: list[int] = []
@@ -257,17 +329,33 @@ def _known_line(writer: Writer, number: int, apps: range, is_inert: Bools) -> Kn
         else:
             applied.append(rule)
     tiers = writer.tier_benefits.get(number)
+    lines = priced.lines
+    columns = (
+        lines.sku_row,
+        lines.quantity_milli,
+        lines.list_minor,
+        lines.subtotal_minor,
+        priced.total_minor,
+        lines.lowest_minor,
+        lines.bounds.floor_rule,
+        lines.sale >= 0,
+        priced.is_exclusively_taken,
+    )
     return KnownLine(
         writer.tails[place],
-        int(priced.lines.subtotal_minor[place]),
+        int(lines.subtotal_minor[place]),
         int(priced.total_minor[place]),
-        bool(priced.lines.tax_included[place]),
+        bool(lines.tax_included[place]),
+        tuple(int(column[place]) for column in columns),
+        writer.starts[place],
+        writer.steps[place],
+        ",".join(writer.promotions.on_lines[place]),
         not_applied,
         blocked,
         tuple(applied),
         tuple(summing),
         None if tiers is None else tiers[0][1:],
-        dict(writer.promotion_benefits.get(number, ())),
+        dict(writer.promotions.benefits.get(number, ())),
         tuple(writer.personal.get(number, ())),
-        writer.by_kind[number],
+        writer.promotions.by_kind[number],
     )

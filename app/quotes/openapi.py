@@ -63,7 +63,10 @@ def declare_structs(api: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = make()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for name, schema in components().items():
+        ours = components()
+        if "Problem" in schemas:
+            del ours["ProblemError"]  # the service's own problem holds it
+        for name, schema in ours.items():
             schemas.setdefault(name, schema)
         return document
 

@@ -98,7 +98,7 @@ class Quote(Struct, omit_defaults=True):
     ]
     personalised: bool
     personal_inputs: list[str]
-    disclosures: list[Any]
+    disclosures: list[dict[str, Any]]
     token: Annotated[str, Meta(description="A compact JWS, HS256.")] | None
 
 

@@ -1,0 +1,134 @@
+"""What promotions did, as JSON text: adjustments of lines and orders, reasons, next benefits."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from app.pricing.book import PriceBook
+from app.pricing.money import Int64s, format_milli
+from app.pricing.reasons import Reason, Unit
+from app.pricing.stacking import Applications, Outcome
+from app.quotes.phrases import REASON_STRIDE, SLOT_STRIDE, TEXTS, Phrases, phrases_of
+
+
+class PromotionTexts:
+    """The texts of a batch of applications. `codes` names the code that unlocked a promotion, by (basket, promotion)."""
+
+    def __init__(
+        self,
+        book: PriceBook,
+        applications: Applications,
+        outcome: Outcome,
+        basket_of_line: Int64s,
+        *,
+        n_baskets: int,
+        codes: Mapping[tuple[int, int], str],
+    ) -> None:
+        self._book = book
+        self._applications = applications
+        self._outcome = outcome
+        self._basket_of_line = basket_of_line
+        self._codes = codes
+        self._phrases: Phrases = phrases_of(book)
+        self.on_lines = self._line_adjustments()  # by line, in the order of application
+        self.on_orders = self._order_adjustments()  # by basket
+        self.not_applied = self._not_applied()  # by basket, in sequence: promotions and entries
+        self.benefits = self._promotion_benefits()  # by basket, in sequence: promotions and entries
+        self.personal = self._personal()  # by basket: what the applied promotions have looked at
+        self.by_kind = self._by_kind(n_baskets)  # by basket: what each kind took
+
+    def _line_adjustments(self) -> list[list[str]]:
+        """The adjustments of each kept line, in the order of application."""
+        on_lines: list[list[str]] = [[] for _ in range(self._basket_of_line.size)]
+        basket_of_line = self._basket_of_line.tolist() if self._codes else []
+        prefix, back = self._phrases.taken, self._phrases.given_back
+        for block in self._outcome.on_lines:
+            is_give_back = bool(block.is_give_back.size and block.is_give_back[0])
+            ending = ',"level":"order"}' if block.is_order_level.size and block.is_order_level[0] else "}"
+            pairs = zip(block.where.tolist(), block.rule.tolist(), block.amount_minor.tolist(), strict=True)
+            if is_give_back:
+                for line, rule, amount in pairs:
+                    on_lines[line].append(f"{back[rule]}{amount}}}")
+            elif self._codes:
+                for line, rule, amount in pairs:
+                    on_lines[line].append(f"{prefix[rule]}{amount}{self._code(basket_of_line[line], rule)}{ending}")
+            else:
+                for line, rule, amount in pairs:
+                    on_lines[line].append(f"{prefix[rule]}{amount}{ending}")
+        return on_lines
+
+    def _code(self, basket: int, rule: int) -> str:
+        code = self._codes.get((basket, rule))
+        return "" if code is None else f',"code":{TEXTS[code]}'
+
+    def _order_adjustments(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for block in self._outcome.on_orders:
+            for basket, rule, amount, is_back, _ in zip(*(column.tolist() for column in block), strict=True):
+                start = self._phrases.given_back[rule] if is_back else self._phrases.taken[rule]
+                code = "" if is_back else self._code(basket, rule)
+                found.setdefault(basket, []).append(f"{start}{amount}{code}}}")
+        return found
+
+    def _not_applied(self) -> dict[int, tuple[list[int], list[str]]]:
+        """The candidates that applied nowhere, by basket in sequence: their promotions, and their entries."""
+        outcome, apps = self._outcome, self._applications
+        at = np.flatnonzero(~outcome.is_applied)
+        if at.size == 0:
+            return {}
+        rule, reason, unit = apps.rule[at], outcome.reason[at], outcome.unit[at]
+        names_slot = (reason == Reason.ATTRIBUTE_MISSING) | (reason == Reason.CONDITION_NOT_MET)
+        slot = np.where(names_slot, outcome.slot[at] + 1, 0)
+        phrases = self._phrases.reason
+        keys = ((rule * REASON_STRIDE + reason) * SLOT_STRIDE + slot).tolist()
+        texts = [f"{phrases[key]}}}" for key in keys]
+        has_figure = np.isin(reason, (Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET, Reason.TIER_NOT_REACHED))
+        for place in np.flatnonzero(has_figure).tolist():
+            texts[place] = (
+                f"{texts[place][:-1]},{self._needed(int(reason[place]), int(unit[place]), int(outcome.needed[at[place]]))}}}"
+            )
+        rules: list[int] = rule.tolist()
+        baskets = apps.basket[at]
+        if self._codes:
+            for place, (basket, its_rule) in enumerate(zip(baskets.tolist(), rules, strict=True)):
+                texts[place] = f"{texts[place][:-1]}{self._code(basket, its_rule)}}}"
+        bounds = [0, *(np.flatnonzero(np.diff(baskets)) + 1).tolist(), at.size]
+        return {int(baskets[low]): (rules[low:high], texts[low:high]) for low, high in pairwise(bounds)}
+
+    @staticmethod
+    def _needed(reason: int, unit: int, needed: int) -> str:
+        if unit == Unit.MILLI:
+            return f'"needed":"{format_milli(needed)}"'
+        return f'"needed":"{needed}"' if reason == Reason.MIN_QUANTITY_NOT_MET else f'"needed":{needed}'
+
+    def _promotion_benefits(self) -> dict[int, list[tuple[int, str]]]:
+        """The next steps of promotions by basket, in sequence: the promotion and the entry."""
+        found: dict[int, list[tuple[int, str]]] = {}
+        outcome, apps = self._outcome, self._applications
+        offered = np.flatnonzero(outcome.next_step >= 0)
+        columns = (apps.basket, apps.rule, outcome.next_step, outcome.next_needed, outcome.next_times)
+        for number, rule, step, needed, times in zip(*(column[offered].tolist() for column in columns), strict=True):
+            found.setdefault(number, []).append((rule, self._phrases.benefit[rule, step, needed, times]))
+        return found
+
+    def _personal(self) -> dict[int, set[str]]:
+        """The personal inputs of what has applied, by basket."""
+        outcome, apps, promotions = self._outcome, self._applications, self._book.promotions
+        names: dict[int, set[str]] = {}
+        if promotions.is_personal.any():
+            at = np.flatnonzero(outcome.is_applied & promotions.is_personal[apps.rule])
+            for number, rule in zip(apps.basket[at].tolist(), apps.rule[at].tolist(), strict=True):
+                names.setdefault(number, set()).update(promotions.personal_inputs[rule])
+        return names
+
+    def _by_kind(self, n_baskets: int) -> list[tuple[tuple[str, int], ...]]:
+        """What each kind took of each basket."""
+        promotions = self._book.promotions
+        sums = np.zeros((n_baskets, len(promotions.kinds)), np.int64)
+        for block in self._outcome.on_lines:
+            own = ~block.is_give_back
+            np.add.at(sums, (self._basket_of_line[block.where[own]], promotions.kind[block.rule[own]]), -block.amount_minor[own])
+        return [
+            tuple((kind, amount) for kind, amount in zip(promotions.kinds, row, strict=True) if amount) for row in sums.tolist()
+        ]
