@@ -399,27 +399,43 @@ def judge(table: ConditionTable, facts: Facts, rule: Int64s, scoped: Scoped) -> 
 def _actual(table: ConditionTable, facts: Facts, scoped: Scoped, app: Int64s, node: Int64s) -> tuple[Int64s, Bools]:
     slot, is_running = table.slot[node], table.is_running[node]
     basket = scoped.basket[app]
-    actual = np.select(
-        [
-            (slot == SCOPE_SUBTOTAL) & ~is_running,
-            slot == SCOPE_SUBTOTAL,
-            slot == SCOPE_QUANTITY,
-            (slot == ORDER_SUBTOTAL) & is_running,
-        ],
-        [scoped.subtotal_minor[app], scoped.running_minor[app], scoped.quantity_milli[app], scoped.order_running_minor[app]],
-        facts.value[slot, basket],
-    )
-    return actual, facts.is_known[slot, basket] | (slot == SCOPE_SUBTOTAL) | (slot == SCOPE_QUANTITY)
+    actual, is_known = facts.value[slot, basket], facts.is_known[slot, basket]
+    is_spend = slot == SCOPE_SUBTOTAL
+    for is_own, values in (
+        (is_spend & ~is_running, scoped.subtotal_minor),
+        (is_spend & is_running, scoped.running_minor),
+        (slot == SCOPE_QUANTITY, scoped.quantity_milli),
+        ((slot == ORDER_SUBTOTAL) & is_running, scoped.order_running_minor),
+    ):
+        at = np.flatnonzero(is_own)
+        if at.size:
+            actual[at] = values[app[at]]
+            is_known[at] = True
+    return actual, is_known
+
+
+# Whether an operator accepts an actual value that is below, equal to or above its own.
+_ACCEPTS: Final = np.array(
+    [
+        [False, True, False],  # ==
+        [True, False, True],  # !=
+        [True, False, False],  # <
+        [True, True, False],  # <=
+        [False, False, True],  # >
+        [False, True, True],  # >=
+        *([[False, False, False]] * 5),  # the operators on sets are judged by themselves
+    ],
+    np.bool_,
+)
 
 
 def _compare(table: ConditionTable, facts: Facts, basket: Int64s, node: Int64s, actual: Int64s) -> Bools:
     compare, value, value_set = table.compare[node], table.value[node], table.value_set[node]
-    is_in = is_member(table.set_key, value_set * _VALUE_STRIDE + actual + _VALUE_SHIFT)
-    found = np.select(
-        [compare == number for number in range(8)],
-        [actual == value, actual != value, actual < value, actual <= value, actual > value, actual >= value, is_in, ~is_in],
-        False,
-    )
+    found = _ACCEPTS[compare, np.sign(actual - value) + 1]
+    is_list = (compare == _COMPARE["in"]) | (compare == _COMPARE["not_in"])
+    if is_list.any():
+        is_in = is_member(table.set_key, value_set * _VALUE_STRIDE + actual + _VALUE_SHIFT)
+        found = np.where(is_list, is_in == (compare == _COMPARE["in"]), found)
     is_set = compare >= _COMPARE["contains"]
     if is_set.any():
         contains = is_member(facts.segment_key, basket * _VALUE_STRIDE + value + _VALUE_SHIFT)

@@ -25,6 +25,7 @@ class LineStatus(IntEnum):
     NO_PRICE = 1
     MIXED_TAX = 2
     AMOUNT_OUT_OF_BOUNDS = 3
+    ORDER_OUT_OF_BOUNDS = 4  # the line is in order, the sum of the lines is not
 
 
 class LinePrices(NamedTuple):

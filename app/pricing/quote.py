@@ -158,7 +158,7 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
     if is_too_large.any():
         good = ~is_too_large[prices.basket]
         status = prices.status.copy()
-        status[prices.kept[~good]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+        status[prices.kept[~good]] = LineStatus.ORDER_OUT_OF_BOUNDS
         columns = prices._asdict() | {
             name: column[good] for name, column in prices._asdict().items() if name not in ("status", "bounds")
         }

@@ -107,9 +107,8 @@ def take_percent(turn: Turn, off_ppm: Int64s, base: Int64s, *, cap: Int64s | Non
     policy = turn.policy
     chosen = np.where(base == BASE_POLICY, BASE_INITIAL if policy.percent_base == "initial" else BASE_RUNNING, base)
     app = turn.lines.group
-    of = np.select(
-        [chosen[app] == BASE_RUNNING, chosen[app] == BASE_INITIAL], [turn.running_minor, turn.subtotal_minor], turn.list_minor
-    )
+    of = np.where(chosen[app] == BASE_RUNNING, turn.running_minor, turn.subtotal_minor)
+    of = np.where(chosen[app] == BASE_LIST, turn.list_minor, of)
     of = np.where(turn.is_eligible, of, 0)
     if turn.level == "line":
         return take(turn, line=round_mul_div(of, off_ppm[app], PPM, policy.rounding), cap=cap)

@@ -257,15 +257,13 @@ def _eligible(batch: _Batch, chosen: Int64s, groups: Groups, line: Int64s, level
         by_order = orders.is_exclusively_taken[basket] | (is_exclusive & (orders.n_taken[basket] > 0))
         is_blocked = by_order[app] | lines.is_exclusively_taken[line]
         is_grouped = _has_taken(orders.taken_group, basket, group)[app]
-    is_eligible = ~(is_on_sale | is_blocked | is_grouped)
-    first = groups.starts
-    reason = np.select(
-        [is_on_sale[first], is_blocked[first], is_grouped[first]],
-        [Reason.ON_SALE, Reason.EXCLUSIVE_TAKEN, Reason.GROUP_TAKEN],
-        Reason.NOTHING_TO_DISCOUNT,
-    )
-    outcome.reason[chosen] = reason
-    return np.asarray(is_eligible, np.bool_)
+    is_eligible = np.asarray(~(is_on_sale | is_blocked | is_grouped), np.bool_)
+    closed = np.flatnonzero(~np.logical_or.reduceat(is_eligible, groups.starts))
+    if closed.size:
+        first = groups.starts[closed]
+        reason = np.where(is_blocked[first], Reason.EXCLUSIVE_TAKEN, Reason.GROUP_TAKEN)
+        outcome.reason[chosen[closed]] = np.where(is_on_sale[first], Reason.ON_SALE, reason)
+    return is_eligible
 
 
 def _group_place(batch: _Batch, rule: Int64s) -> Int64s:

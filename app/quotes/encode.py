@@ -20,6 +20,7 @@ from app.quotes.steps import price_steps
 type Error = tuple[str, str, str]  # (path, code, message)
 
 _STATUS_NAMES: Final = tuple(status.name.lower() for status in LineStatus)
+_LINE_FAULTS: Final = frozenset(_STATUS_NAMES) - {"ok", "order_out_of_bounds"}
 _CODE_REASONS: Final = {CodeOutcome.REDUNDANT: "code_redundant", CodeOutcome.INVALID: "code_invalid"}
 _MESSAGES: Final = {
     "no_price": "there is no price for this SKU in this currency and context",
@@ -211,15 +212,14 @@ class Writer:
 
     def _errors(self, number: int, basket: Basket, *, is_partial: bool) -> tuple[Error, ...]:
         errors: list[Error] = []
-        is_too_large = bool(self.priced.is_order_too_large[number])
-        if not self.is_whole and not is_partial and not is_too_large:
+        if not self.is_whole and not is_partial:
             first = self.first_asked[number]
             names = [_STATUS_NAMES[status] for status in self.status[first : first + len(basket.skus)]]
-            errors += [(f"lines[{offset}]", name, _MESSAGES[name]) for offset, name in enumerate(names) if name != "ok"]
+            errors += [(f"lines[{offset}]", name, _MESSAGES[name]) for offset, name in enumerate(names) if name in _LINE_FAULTS]
         for problem in self.priced.attribute_problems:
             if problem.basket == number:
                 errors.append((problem.path, problem.code, _MESSAGES[problem.code]))
-        if is_too_large:
+        if not errors and self.priced.is_order_too_large[number]:
             errors.append(("lines", "amount_out_of_bounds", _MESSAGES["amount_out_of_bounds"]))
         return tuple(errors)
 

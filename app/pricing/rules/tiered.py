@@ -101,11 +101,9 @@ def pack(params: Sequence[Params]) -> Packed:
 def reward(packed: Packed, turn: Turn) -> Reward:
     """The percentage or amount of the step that the measure reaches."""
     by = packed.by[turn.row]
-    measure = np.select(
-        [by == _QUANTITY, by == _SPEND, by == _CUSTOMER_ORDERS],
-        [turn.lines.sum(turn.quantity_milli), spend_of_scope(turn), turn.orders],
-        turn.spend_minor,
-    )
+    of_scope = np.where(by == _QUANTITY, turn.lines.sum(turn.quantity_milli), spend_of_scope(turn))
+    of_customer = np.where(by == _CUSTOMER_ORDERS, turn.orders, turn.spend_minor)
+    measure = np.where(by >= _CUSTOMER_ORDERS, of_customer, of_scope)
     is_missing = (by >= _CUSTOMER_ORDERS) & (measure == ABSENT)
     found = take_step(turn, packed.steps, np.maximum(measure, 0), times=None, unit=_UNITS[by], below=Reason.TIER_NOT_REACHED)
     is_there = ~is_missing
