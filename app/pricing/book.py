@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.pricing.conditions import Vocabulary
 from app.pricing.endings import Endings
 from app.pricing.guardrails import Guardrails
 from app.pricing.money import Int64s
@@ -14,6 +13,7 @@ from app.pricing.promotions import Piece, Promotions
 from app.pricing.sale_prices import SalePrices
 from app.pricing.scope import Assortment
 from app.pricing.strategy import StrategyTable
+from app.pricing.vocabulary import Vocabulary
 
 
 class Document(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from app.pricing.book import BookError, BookProblem, BookRows, Document, Named, PriceBook, Sources
-from app.pricing.conditions import LEAF, Attribute, Type, Vocabulary
+from app.pricing.conditions import LEAF
 from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
 from app.pricing.endings import Endings, compile_endings
@@ -30,6 +30,7 @@ from app.pricing.schedule import ROW_STRIDE, Intervals, compile_schedule, pack_s
 from app.pricing.scope import Assortment, Scope, assortment_of, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
+from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _TYPES: Final = {"string": Type.TEXT, "integer": Type.INTEGER, "decimal": Type.DECIMAL, "boolean": Type.BOOLEAN}
 _NO_DOCUMENTS: Final[Mapping[str, Document]] = {}

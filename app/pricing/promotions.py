@@ -5,12 +5,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.conditions import ConditionError, ConditionTable, Tree, Vocabulary, pack_conditions, read_tree
+from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
 from app.pricing.money import Bools, Int64s
 from app.pricing.rewards import Kind, Level
 from app.pricing.schedule import Intervals, ScheduleTable, compile_schedule, pack_schedules
 from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes
+from app.pricing.vocabulary import Vocabulary
 
 ANY_CURRENCY: Final = -1
 NO_GROUP: Final = -1

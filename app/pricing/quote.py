@@ -8,14 +8,6 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
-from app.pricing.conditions import (
-    ORDER_DISTINCT,
-    ORDER_QUANTITY,
-    ORDER_SUBTOTAL,
-    AttributeProblem,
-    Facts,
-    read_facts,
-)
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
 from app.pricing.promotions import ANY_CURRENCY
@@ -24,6 +16,7 @@ from app.pricing.rules import KINDS
 from app.pricing.schedule import is_active
 from app.pricing.scope import candidates, has
 from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of, stack
+from app.pricing.vocabulary import ORDER_DISTINCT, ORDER_QUANTITY, ORDER_SUBTOTAL, AttributeProblem, Facts, read_facts
 
 
 class CodeOutcome(IntEnum):

@@ -10,13 +10,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.pricing.allocation import Groups, allocate_within, groups_of
-from app.pricing.conditions import Facts, Scoped, Verdict, judge
 from app.pricing.money import Bools, Int64s
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.reasons import Reason
 from app.pricing.rewards import Kind, Level, Reward, Turn
 from app.pricing.sequence import line_turns, order_turns
+from app.pricing.verdicts import Scoped, Verdict, judge
+from app.pricing.vocabulary import Facts
 
 NO_RULE: Final = -1
 
