@@ -1,4 +1,4 @@
-"""The command line: serve, demo, migrate, keys. `python -m app --help` lists them."""
+"""The command line: serve, demo, migrate, keys, replay, import. `python -m app --help` lists them."""
 
 import argparse
 import asyncio
@@ -22,10 +22,11 @@ from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
 from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
-from app.main import Service, WrongSchema, create_app
+from app.main import Service, WrongSchema, check_database, create_app
 from app.quotes.replay import ReplayReport
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
+from app.web.connections import bounded_protocol
 from app.web.keys import default_expiry, make_key
 from app.web.logs import configure_logs
 
@@ -72,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
     replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
     replay_command.set_defaults(run=replay)
+
+    import_command = commands.add_parser("import", help="load a reconstructed shop into a running service")
+    import_command.add_argument("what", choices=["completejourney"], help="a grocer's year; needs the extra of the same name")
+    import_command.add_argument("--url", help="of the service; without it the one that these settings would serve")
+    import_command.add_argument(
+        "--key", help="with the scopes read and write; none is needed where the service is open on loopback"
+    )
+    import_command.set_defaults(run=import_shop)
     return parser
 
 
@@ -95,6 +104,9 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Serves until interrupted."""
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
+        # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
+        with contextlib.suppress(DatabaseUnreachable):
+            asyncio.run(check_database(settings, database))
         return run(make_server(settings, create_app(settings, database=database)), listener)
 
 
@@ -165,6 +177,21 @@ def replay(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0 if report.is_equal else 1
 
 
+def import_shop(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Loads the Complete Journey's shop."""
+    # Only this command needs it, and what it imports would make every other start slower.
+    from app.completejourney.load import AnotherShop, import_completejourney  # noqa: PLC0415
+    from app.completejourney.tables import DataMissing  # noqa: PLC0415
+
+    url = arguments.url or f"http://{settings.host}:{settings.port}"
+    try:
+        import_completejourney(url, arguments.key)
+    except (DataMissing, AnotherShop, ApiProblem) as error:
+        print(f"centwise: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket, so that a port in use is told before anything else starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -179,12 +206,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def make_server(settings: Settings, app: ASGIApp) -> uvicorn.Server:
-    """uvicorn as we run it: uvloop and httptools, no access log, no headers that nobody needs."""
+    """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=bounded_protocol(head_s=settings.read_seconds),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -35,6 +36,10 @@ class ApiClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection."""
         self._connection.close()
 
     def exchange(
@@ -42,14 +47,14 @@ class ApiClient:
         method: str,
         path: str,
         *,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, str, bytes]:
         """(status, media type, body) of the reply. No status raises."""
         target = self._prefix + path + (f"?{urlencode(query)}" if query else "")
-        headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
-        self._connection.request(method, target, body, headers)
+        content_type = {} if body is None else {"Content-Type": "application/json"}
+        self._connection.request(method, target, body, {**self._headers, **content_type, **(headers or {})})
         reply = self._connection.getresponse()
         return reply.status, reply.getheader("Content-Type") or "", reply.read()
 
@@ -58,12 +63,14 @@ class ApiClient:
         method: str,
         path: str,
         *,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, Any]:
         """(status, decoded reply): JSON where the reply is JSON, else its text. No status raises."""
-        status, media_type, content = self.exchange(method, path, query=query, body=body, content_type=content_type)
+        status, media_type, content = self.exchange(
+            method, path, query=query, body=body, headers=None if body is None else {"Content-Type": content_type}
+        )
         if "json" in media_type.partition(";")[0] and "ndjson" not in media_type:
             return status, json.loads(content) if content else None
         return status, content.decode("utf-8", "replace")
@@ -73,7 +80,7 @@ class ApiClient:
         method: str,
         path: str,
         *,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
     ) -> Any:

@@ -61,6 +61,20 @@ from app.web.routing import check_routes
 ISSUER: Final = "centwise"
 UPKEEP_SECONDS: Final = 3600.0
 RETRY_SECONDS: Final = 1.0
+_ABOUT: Final = """Amounts are integers in minor units of the currency; unit prices, quantities and percentages are decimal strings, unit prices in
+minor units. Errors are `application/problem+json` (RFC 9457). Requests with fields or parameters that an operation does not have are refused;
+replies may gain fields. Every operation that changes something takes an `Idempotency-Key`."""
+_TAGS: Final = {
+    "storefront": "Prices for baskets and listing pages.",
+    "decisions": "What was quoted, found again and recomputed.",
+    "catalog": "Products, prices, strategies, bounds and the calculation policy.",
+    "promotions": "Promotions, the codes that unlock them, and campaigns.",
+    "import and export": "The same in bulk.",
+    "releases": "Drafts that are published together, rollback, and who changed what.",
+    "signals": "Facts that prices are calculated from, and what was sold.",
+    "keys": "Who may do what.",
+    "operations": "For the platform.",
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -140,14 +154,7 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        connection = await self.database.connect(application="centwise lane", statement_seconds=self.settings.flush_seconds)
-        if self.settings.durability == "strict":
-            try:
-                await require_durable(connection)
-            except BaseException:
-                connection.terminate()
-                raise
-        return connection
+        return await _connect_durable(self.settings, self.database)
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
@@ -182,11 +189,7 @@ class Service:
     async def _prepare_database(self) -> None:
         connection = await self.connect_durable()
         try:
-            state = await schema_state(connection)
-            if state is SchemaState.OLDER:
-                raise WrongSchema("the database's schema is missing or older than this code; run: python -m app migrate")
-            if state is SchemaState.UNKNOWN:
-                _log.warning("the database's schema is newer than this code")
+            await _require_schema(connection)
             await prepare_partitions(connection, datetime.now(UTC))
         finally:
             connection.terminate()
@@ -240,6 +243,34 @@ class Service:
         return -1.0 if checked_at is None else time.monotonic() - checked_at
 
 
+async def check_database(settings: Settings, database: Database) -> None:
+    """What a start asks of the database. Raises NotDurable, WrongSchema; DatabaseUnreachable where that cannot be told now."""
+    connection = await _connect_durable(settings, database)
+    try:
+        await _require_schema(connection)
+    finally:
+        connection.terminate()
+
+
+async def _connect_durable(settings: Settings, database: Database) -> asyncpg.Connection:
+    connection = await database.connect(application="centwise lane", statement_seconds=settings.flush_seconds)
+    if settings.durability == "strict":
+        try:
+            await require_durable(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
+
+
+async def _require_schema(connection: asyncpg.Connection) -> None:
+    state = await schema_state(connection)
+    if state is SchemaState.OLDER:
+        raise WrongSchema("the database's schema is missing or older than this code; run: python -m app migrate")
+    if state is SchemaState.UNKNOWN:
+        _log.warning("the database's schema is newer than this code")
+
+
 def create_api(service: Service) -> FastAPI:
     """The FastAPI side: everything declared, documented and served but the front table's hot paths."""
 
@@ -254,7 +285,11 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPI(
         title="Centwise",
         summary="Dynamic pricing that is exact, fast and explains each cent.",
+        description=_ABOUT,
         version="1",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/"}],
+        openapi_tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
         lifespan=lifespan,
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
@@ -263,6 +298,7 @@ def create_api(service: Service) -> FastAPI:
     )
     api.state.authenticator = service.authenticator
     api.state.control = Control(service.engine, service.holder, service.metrics, service.settings.import_body_bytes)
+    api.state.read_seconds = service.settings.read_seconds
     install_problem_handlers(api)
     describe_problems(api)
     read_s = service.settings.read_seconds

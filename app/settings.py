@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     open_loopback: bool = Field(False, description="callers on this machine need no key; for development")
     quote_body_bytes: int = Field(64 << 10, ge=1024)
     import_body_bytes: int = Field(256 << 20, ge=1024)
-    read_seconds: float = Field(10.0, gt=0, description="time a client has to send its body")
+    read_seconds: float = Field(10.0, gt=0, description="time a client has to send its headers, and again to send its body")
     shutdown_seconds: int = Field(10, ge=1)
 
     pool_size: int = Field(8, ge=1, le=200)

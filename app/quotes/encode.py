@@ -212,7 +212,9 @@ class Writer:
 
     def _errors(self, number: int, basket: Basket, *, is_partial: bool) -> tuple[Error, ...]:
         errors: list[Error] = []
-        if not self.is_whole and not is_partial:
+        # A part that is nothing at all is no quote.
+        has_lines = self.first_kept[number] < self.first_kept[number + 1]
+        if not self.is_whole and not (is_partial and has_lines):
             first = self.first_asked[number]
             names = [_STATUS_NAMES[status] for status in self.status[first : first + len(basket.skus)]]
             errors += [(f"lines[{offset}]", name, _MESSAGES[name]) for offset, name in enumerate(names) if name in _LINE_FAULTS]

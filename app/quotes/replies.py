@@ -33,7 +33,6 @@ class PriceStep(Struct, omit_defaults=True):
     bound: Literal["floor", "ceiling"] | None = None
     guardrail: str | None = None
     price_list: str | None = None
-    name: str | None = None
 
 
 class LineError(Struct):

@@ -222,6 +222,7 @@ async def get_releases(request: Request, principal: Reader, limit: Limit = 100, 
 
 
 async def get_release(request: Request, principal: Reader, release_id: ReleaseId) -> Response:
+    """With its documents, while it is open."""
     async with transaction(control_of(request).engine) as connection:
         return json_reply(_shown(*await find_release(connection, release_id))).response()
 

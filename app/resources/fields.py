@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.pricing.currencies import CURRENCIES
 from app.pricing.money import AMOUNT_MINOR_MAX, parse_decimal, parse_quantity_milli, parse_unit_price_e4
 from app.pricing.schedule import LATEST_S
+from app.web.instants import INSTANT_PATTERN
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:~@+-]{0,127}$"
 UNIT_PRICE_PATTERN: Final = r"^(0|[1-9][0-9]{0,10})(\.[0-9]{1,4})?$"
 PERCENT_PATTERN: Final = r"^(0|[1-9][0-9]{0,2})(\.[0-9]{1,4})?$"
 QUANTITY_PATTERN: Final = r"^(0|[1-9][0-9]{0,6})(\.[0-9]{1,3})?$"
-INSTANT_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 LOCAL_TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -61,7 +61,8 @@ def _plain(text: str) -> str:
     return text
 
 
-def _instant(text: str) -> str:
+def normalise_instant(text: str) -> str:
+    """RFC 3339 in UTC to the second. Raises ValueError."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -123,7 +124,7 @@ Amount = Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)]
 PositiveAmount = Annotated[int, Field(ge=1, le=AMOUNT_MINOR_MAX)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Order = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
-Instant = Annotated[str, StringConstraints(pattern=INSTANT_PATTERN), AfterValidator(_instant)]
+Instant = Annotated[str, StringConstraints(pattern=INSTANT_PATTERN), AfterValidator(normalise_instant)]
 LocalTime = Annotated[str, StringConstraints(pattern=LOCAL_TIME_PATTERN), AfterValidator(_local_time)]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_time_zone)]

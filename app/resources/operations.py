@@ -86,7 +86,7 @@ async def list_documents(
     request: Request, resource: Resource, *, draft: bool, limit: int, cursor: str | None, prefix: str = ""
 ) -> Response:
     """One page of published documents or of drafts, by id."""
-    after = decode_cursor(cursor, str)[0] if cursor else ""
+    after = "" if cursor is None else decode_cursor(cursor, str)[0]
     async with transaction(control_of(request).engine) as connection:
         if draft:
             drafts = await list_drafts(connection, resource.name, after=after, prefix=prefix, limit=limit + 1)

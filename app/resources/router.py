@@ -1,5 +1,6 @@
 """The routes of a resource: PUT, GET and DELETE of one document and the list of all, the same for each."""
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -10,6 +11,7 @@ from app.resources.fields import ID_PATTERN
 from app.resources.operations import delete_document, discard_draft, list_documents, put_document, show_document
 from app.resources.resource import Resource, union
 from app.web.auth import Principal, requires
+from app.web.openapi import CONDITIONAL, ETAG, IF_CHANGED
 from app.web.pagination import Cursor, Limit
 from app.web.routing import StrictRoute, strict_route
 
@@ -84,6 +86,7 @@ def new_router(resource: Resource) -> APIRouter:
 def add_routes(router: APIRouter, resource: Resource, put_one: Any, get_one: Any, delete_one: Any, *, path: str) -> None:
     """Declare the routes of one document."""
     shape = union(resource.reply_members)
+    deleted = _deleted(resource.singular)
     # The body's model belongs to the resource, so it is put into the signature here and not where the function is written.
     put_one.__annotations__["body"] = union(resource.members)
     singular = resource.singular
@@ -92,38 +95,56 @@ def add_routes(router: APIRouter, resource: Resource, put_one: Any, get_one: Any
         put_one,
         methods=["PUT"],
         operation_id=f"put{singular}",
-        summary=f"Write a {_words(singular)}",
+        summary=f"Write {_one(resource)}",
+        description="Writes a draft, or with `publish=now` puts the change in force at once. What is not given has its default afterwards.",
         response_model=shape,
-        responses={201: {"model": shape, "description": "Written for the first time."}},
+        responses={
+            200: {"headers": ETAG},
+            201: {"model": shape, "description": "Written for the first time.", "headers": ETAG},
+        },
+        openapi_extra=CONDITIONAL,
         route_class_override=strict_route(body_bytes=_BODY_BYTES),
     )
     router.add_api_route(
-        path, get_one, methods=["GET"], operation_id=f"get{singular}", summary=f"Show a {_words(singular)}", response_model=shape
+        path,
+        get_one,
+        methods=["GET"],
+        operation_id=f"get{singular}",
+        summary=f"Show {_one(resource)}",
+        description="What is in force, or with `draft=true` what was drafted.",
+        # A draft may be one that deletes.
+        response_model=shape | deleted,
+        responses={200: {"headers": ETAG}, 304: {"description": "It is what `If-None-Match` names.", "headers": ETAG}},
+        openapi_extra=IF_CHANGED,
     )
     router.add_api_route(
         path,
         delete_one,
         methods=["DELETE"],
         operation_id=f"delete{singular}",
-        summary=f"Delete a {_words(singular)}",
-        response_model=_deleted(singular),
+        summary=f"Delete {_one(resource)}",
+        description="Drafts the deletion, or with `publish=now` deletes at once; with `draft=true` only throws the draft away.",
+        response_model=deleted,
+        openapi_extra=CONDITIONAL,
     )
 
 
 def add_list(router: APIRouter, resource: Resource, list_all: Any) -> None:
     """Declare the list."""
-    item: Any = union(resource.reply_members)
-    page = create_model(f"{resource.singular}Page", __doc__="One page.", items=(list[item], ...), next=(str | None, None))
+    item: Any = union(resource.reply_members) | _deleted(resource.singular)
+    page = create_model(f"{resource.singular}Page", __doc__="One page.", items=(list[item], ...), next=(str | None, ...))
     router.add_api_route(
         "",
         list_all,
         methods=["GET"],
-        operation_id=f"list{resource.singular}",
-        summary=f"List: {_words(resource.singular)}",
+        operation_id=f"list{resource.name.title().replace('-', '')}",
+        summary=f"List {_several(resource)}",
+        description="By id: what is in force, or with `draft=true` what was drafted.",
         response_model=page,
     )
 
 
+@cache
 def _deleted(singular: str) -> type[BaseModel]:
     return create_model(
         f"{singular}Deleted",
@@ -136,5 +157,12 @@ def _deleted(singular: str) -> type[BaseModel]:
     )
 
 
-def _words(singular: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in singular).strip()
+def _one(resource: Resource) -> str:
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in resource.singular).strip()
+    if words == _several(resource):
+        return words
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
+def _several(resource: Resource) -> str:
+    return resource.name.replace("-", " ")

@@ -19,6 +19,7 @@ from app.signals import queries
 from app.signals.facts import SIGNALS, Signal, newest, too_far_ahead
 from app.web.auth import Principal, requires
 from app.web.idempotency import Reply, json_reply, run_once
+from app.web.openapi import IDEMPOTENT
 from app.web.routing import strict_route
 
 Sender = Annotated[Principal, Depends(requires("signals"))]
@@ -67,7 +68,13 @@ def signal_routers() -> list[APIRouter]:
         _add(facts, signal)
     sales = APIRouter(prefix="/v1/sales", tags=["signals"], route_class=strict_route(body_bytes=_BODY_BYTES))
     sales.add_api_route(
-        "", post_sales, methods=["POST"], operation_id="postSales", summary="Report what was sold", response_model=SalesTaken
+        "",
+        post_sales,
+        methods=["POST"],
+        operation_id="postSales",
+        summary="Report what was sold",
+        response_model=SalesTaken,
+        openapi_extra=IDEMPOTENT,
     )
     return [facts, sales]
 
@@ -85,6 +92,7 @@ def _add(router: APIRouter, signal: Signal) -> None:
         operation_id=f"put{signal.singular}Facts",
         summary=f"State facts: {signal.path}",
         response_model=FactsTaken,
+        openapi_extra=IDEMPOTENT,
     )
 
 

@@ -28,6 +28,10 @@ class Access:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            # What can be got can be asked for its head: the same answer, and nobody sends its body.
+            scope = {**scope, "method": "GET"}
         status = 0
         began = time.perf_counter()
 
@@ -36,6 +40,8 @@ class Access:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -65,10 +71,11 @@ class Access:
 
 
 def _endpoint(scope: Scope) -> str:
-    path = getattr(scope.get("route"), "path", None)
-    if path is None:
+    route = scope.get("route")
+    # A method that the route does not have is the caller's invention, and there are many.
+    if route is None or scope["method"] not in (getattr(route, "methods", None) or ()):
         return "other"
-    return f"{scope['method']} {path}"
+    return f"{scope['method']} {route.path}"
 
 
 def _request_id(scope: Scope) -> str:

@@ -29,8 +29,8 @@ from app.db.engine import transaction
 from app.db.tables import api_keys
 from app.errors import Forbidden, NoteFailure, Unauthorized, Unavailable
 
-type Scope = Literal["quote", "redeem", "read", "write", "approve", "signals", "simulate", "admin"]
-SCOPES: Final[tuple[str, ...]] = get_args(Scope.__value__)
+type KeyScope = Literal["quote", "redeem", "read", "write", "approve", "signals", "simulate", "admin"]
+SCOPES: Final[tuple[str, ...]] = get_args(KeyScope.__value__)
 REFRESH_SECONDS = 1.0
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -195,7 +195,7 @@ class RequiresScope(SecurityBase):
         return principal
 
 
-def requires(*scopes: Scope) -> RequiresScope:
+def requires(*scopes: KeyScope) -> RequiresScope:
     """What a route under /v1 depends on: `Annotated[Principal, Depends(requires("write"))]` gives it the caller as well."""
     assert scopes, "a route needs at least one scope"
     assert set(scopes) <= set(SCOPES), f"unknown scope among {scopes}"

@@ -5,15 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.db.engine import transaction
 from app.db.tables import api_keys
 from app.errors import Conflict, NotFound, ValidationFailed
-from app.web.auth import Principal, Scope, new_key, requires
+from app.web.auth import KeyScope, Principal, new_key, requires
 from app.web.idempotency import Reply, json_reply, run_once
+from app.web.instants import Instant
+from app.web.openapi import IDEMPOTENT
 from app.web.pagination import Cursor, Limit, Page, cut_page, decode_cursor
 from app.web.routing import StrictRoute
 
@@ -25,17 +27,21 @@ class KeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=128)
-    scopes: list[Scope] = Field(min_length=1, max_length=8)
-    expires_at: AwareDatetime | None = None
+    scopes: list[KeyScope] = Field(min_length=1, max_length=8)
+    expires_at: Instant | None = None
 
 
 class KeyView(BaseModel):
     id: str
     name: str
-    scopes: list[Scope]
+    scopes: list[KeyScope]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+class KeyPage(Page[KeyView]):
+    """One page."""
 
 
 class KeyMade(KeyView):
@@ -64,7 +70,9 @@ def keys_router(engine: AsyncEngine) -> APIRouter:
     """The routes under `/v1/keys`, all for `admin`."""
     router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=StrictRoute)
 
-    @router.post("", status_code=201, operation_id="create_key", response_model=KeyMade)
+    @router.post(
+        "", status_code=201, operation_id="createKey", summary="Make a key", response_model=KeyMade, openapi_extra=IDEMPOTENT
+    )
     async def create(request: Request, body: KeyRequest, caller: Admin) -> Response:
         """Make a key with some scopes. The reply is the only place where it is ever shown."""
 
@@ -77,8 +85,8 @@ def keys_router(engine: AsyncEngine) -> APIRouter:
 
         return await run_once(engine, request, caller, effect)
 
-    @router.get("", operation_id="list_keys")
-    async def listing(caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> Page[KeyView]:
+    @router.get("", operation_id="listKeys", summary="List keys")
+    async def listing(caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> KeyPage:
         """All keys, revoked ones as well, without their secrets."""
         query = select(*(api_keys.c[name] for name in KeyView.model_fields)).order_by(api_keys.c.id).limit(limit + 1)
         if cursor is not None:
@@ -86,9 +94,16 @@ def keys_router(engine: AsyncEngine) -> APIRouter:
         async with transaction(engine) as connection:
             rows = (await connection.execute(query)).all()
         page, following = cut_page(rows, limit, lambda row: (row.id,))
-        return Page(items=[KeyView.model_validate(row._asdict()) for row in page], next=following)
+        return KeyPage(items=[KeyView.model_validate(row._asdict()) for row in page], next=following)
 
-    @router.delete("/{key_id}", status_code=204, operation_id="revoke_key", response_class=Response)
+    @router.delete(
+        "/{key_id}",
+        status_code=204,
+        operation_id="revokeKey",
+        summary="Revoke a key",
+        response_class=Response,
+        openapi_extra=IDEMPOTENT,
+    )
     async def revoke(request: Request, key_id: KeyId, caller: Admin) -> Response:
         """Revoke a key; it is refused everywhere within two seconds. Revoking it again changes nothing."""
 

@@ -39,8 +39,13 @@ def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
     except (ValueError, binascii.Error, UnicodeError, RecursionError):
         values = None
     if not isinstance(values, list) or len(values) != len(types) or not all(map(_is_plain, values, types)):
-        raise ValidationFailed("", errors=[("cursor", "invalid", "not a cursor of this list")])
+        raise wrong_cursor()
     return tuple(values)
+
+
+def wrong_cursor() -> ValidationFailed:
+    """The refusal of a cursor that this list did not make."""
+    return ValidationFailed("", errors=[("cursor", "invalid", "not a cursor of this list")])
 
 
 def _is_plain(value: object, kind: type) -> bool:

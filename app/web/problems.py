@@ -28,6 +28,7 @@ from app.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from app.web.routing import allowed_methods
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -44,6 +45,8 @@ _BY_STATUS: dict[int, type[Problem]] = {
         ValidationFailed,
     )
 }
+# What pydantic says of these is about our code.
+_NO_OBJECT = frozenset(("model_type", "model_attributes_type", "dict_type"))
 _log = structlog.get_logger(__name__)
 
 
@@ -110,7 +113,8 @@ def validation_failed(found: Sequence[Any], *, prefix: str = "", body: Any = Non
 
 def _message(error: Any) -> str:
     # A validator's own ValueError carries a message of ours; pydantic puts "Value error, " in front of it.
-    return _printable(str(error["msg"]).removeprefix("Value error, "), limit=300)
+    plain = "must be an object" if error["type"] in _NO_OBJECT else str(error["msg"]).removeprefix("Value error, ")
+    return _printable(plain, limit=300)
 
 
 def _printable(text: str, *, limit: int = 80) -> str:
@@ -136,6 +140,9 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         problem = from_http(error)
+        if isinstance(problem, MethodNotAllowed):
+            # The framework names the methods of the first route at this path, and there may be several.
+            problem.headers = {"Allow": ", ".join(allowed_methods(app, request.url.path))}
         _note(request, problem)
         return problem_response(problem)
 

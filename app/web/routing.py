@@ -5,21 +5,26 @@ Every router of the service is made with `APIRouter(route_class=StrictRoute)`, o
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
-from app.errors import BadRequest, BodyTooLarge, RequestTimeout, UnsupportedMediaType
+from app.errors import BadRequest, BodyTooLarge, FieldError, RequestTimeout, UnsupportedMediaType, ValidationFailed
 from app.web.auth import RequiresScope
 from app.web.strict_json import loads
 
 BODY_BYTES = 1 << 20
 READ_SECONDS = 10.0
+_ERRORS_MAX: Final = 100
 
 
 class StrictRequest(Request):
@@ -67,14 +72,16 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         guards = scope_guards(self.dependant)
         has_body = self.body_field is not None
+        parameters = query_parameters(self.dependant)
         limit = self.body_bytes
 
         async def strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
             for guard in guards:
                 await guard(strict)
+            check_query(request.scope["query_string"], parameters)
             if has_body:
-                await strict.read_json(limit=limit)
+                await strict.read_json(limit=limit, seconds=getattr(request.app.state, "read_seconds", READ_SECONDS))
             return await handle(strict)
 
         return strictly
@@ -91,6 +98,48 @@ def scope_guards(dependant: Dependant) -> list[RequiresScope]:
     for child in dependant.dependencies:
         found.extend(scope_guards(child))
     return found
+
+
+def query_parameters(dependant: Dependant) -> frozenset[str]:
+    """The names of the query parameters that a route and what it depends on take."""
+    own = {parameter.alias for parameter in dependant.query_params}
+    return frozenset(own.union(*map(query_parameters, dependant.dependencies)))
+
+
+def check_query(query: bytes, known: frozenset[str]) -> None:
+    """Raises ValidationFailed for parameters that the operation does not have: `publsh=now` must not silently mean something else."""
+    if not query:
+        return
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in known:
+            errors.append(FieldError(_shown(name), "unknown_parameter", "no parameter of this operation"))
+        elif name in seen:
+            errors.append(FieldError(name, "duplicate", "the parameter is there twice"))
+        elif "\x00" in value:
+            errors.append(FieldError(name, "format", "contains the character U+0000"))
+        seen.add(name)
+    if errors:
+        raise ValidationFailed(errors=errors[:_ERRORS_MAX])
+
+
+def _shown(name: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in name[:80])
+
+
+def allowed_methods(app: FastAPI, path: str) -> list[str]:
+    """The methods of the routes at a path; what can be got can be asked for its head."""
+    methods: set[str] = set()
+    for context in iter_route_contexts(app.routes):
+        if context.path is not None and _pattern_of(context.path).match(path):
+            methods |= getattr(context.original_route, "methods", None) or set()
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+@cache
+def _pattern_of(template: str) -> re.Pattern[str]:
+    return compile_path(template)[0]
 
 
 def check_routes(app: FastAPI) -> None:

@@ -6,6 +6,7 @@ beyond 64 bits, and text that no Postgres column can hold (U+0000, lone surrogat
 
 import json
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from app.errors import MalformedJson
@@ -35,14 +36,17 @@ def loads(body: bytes) -> Any:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH}") from None
     _check_depth(value)
     if "\x00" in text or _SUSPECT.search(text):
-        _check_text(value)
+        _check_text(value, "")
     return value
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJson("an object has the same key twice")
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise MalformedJson(
+            "an object has the same key twice", errors=[(_shown(twice), "duplicate_key", "the key is there twice")]
+        )
     return members
 
 
@@ -85,16 +89,26 @@ def _check_depth(value: Any) -> None:
         raise MalformedJson(f"nested deeper than {MAX_DEPTH}")
 
 
-def _check_text(value: Any) -> None:
+def _check_text(value: Any, path: str) -> None:
     if isinstance(value, str):
         if "\x00" in value:
-            raise MalformedJson("text contains the character U+0000")
+            _refuse_text("text contains the character U+0000", path)
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise MalformedJson("text contains half of a surrogate pair")
+            _refuse_text("text contains half of a surrogate pair", path)
     elif isinstance(value, dict):
         for key, member in value.items():
-            _check_text(key)
-            _check_text(member)
+            place = f"{path}.{_shown(key)}" if path else _shown(key)
+            _check_text(key, place)
+            _check_text(member, place)
     elif isinstance(value, list):
-        for member in value:
-            _check_text(member)
+        for number, member in enumerate(value):
+            _check_text(member, f"{path}[{number}]")
+
+
+def _refuse_text(message: str, path: str) -> NoReturn:
+    raise MalformedJson(message, errors=[(path, "format", message)])
+
+
+def _shown(key: str) -> str:
+    # A key is the caller's text: it may be long, or not encodable.
+    return "".join(character if character.isprintable() else "?" for character in key[:80])

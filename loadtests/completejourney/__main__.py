@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.completejourney.tables import DataMissing, read_tables
+from app.client import ApiProblem
+from app.completejourney.tables import DataMissing, Tables, read_tables
 from loadtests.completejourney.held_out import held_out_report
 from loadtests.completejourney.report import as_text
 from loadtests.completejourney.send import send_all
@@ -35,25 +36,25 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         tables = read_tables()
-    except DataMissing as error:
+        report = held_out_report(tables) if arguments.offline else _send(tables, arguments)
+    except (DataMissing, ApiProblem, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    report: dict[str, Any]
-    if arguments.offline:
-        report = held_out_report(tables)
-    else:
-        report = send_all(
-            tables,
-            url=arguments.url,
-            key=arguments.key,
-            database_url=arguments.database_url,
-            data_dir=arguments.data_dir,
-            baskets=arguments.baskets,
-        )
     print(as_text(report))
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0 if report.get("decisions", {}).get("equal", True) else 1
+
+
+def _send(tables: Tables, arguments: argparse.Namespace) -> dict[str, Any]:
+    return send_all(
+        tables,
+        url=arguments.url,
+        key=arguments.key,
+        database_url=arguments.database_url,
+        data_dir=arguments.data_dir,
+        baskets=arguments.baskets,
+    )
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def reference_reply(documents: Documents, revisions: Revisions, body: Body, at_u
     codes = list(dict.fromkeys(unicodedata.normalize("NFKC", code.strip()).upper() for code in body.get("codes") or ()))
     reply = price_basket(documents, dict(revisions), {**body, "codes": codes}, at_us, published_at_us)
     errors: list[list[str]] = [list(error) for error in reply["errors"]]
-    if body.get("partial"):
+    if sum(path.startswith("lines[") for path, _ in errors) < len(body["lines"]) and body.get("partial"):
         errors = [error for error in errors if not error[0].startswith("lines[")]
     if errors:
         return {"errors": sorted(errors)}

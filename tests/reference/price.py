@@ -28,7 +28,8 @@ def price_basket(
     outcomes = _price_lines(shop, request)
     line_errors = [[f"lines[{i}]", each] for i, each in enumerate(outcomes) if isinstance(each, str)]
     attribute_errors = _attribute_errors(shop, basket)
-    if attribute_errors or (line_errors and not basket.get("partial")):
+    is_partial = bool(basket.get("partial")) and len(line_errors) < len(outcomes)
+    if attribute_errors or (line_errors and not is_partial):
         return {"errors": [*attribute_errors, *line_errors]}
     lines = [each for each in outcomes if isinstance(each, Line)]
     if sum(line.subtotal for line in lines) > AMOUNT_MAX_MINOR:

@@ -1,0 +1,187 @@
+"""uvicorn's HTTP protocol with the bounds that it lacks: on the time and size of a request's head, and on clients that stop reading.
+
+uvicorn waits for ever for headers that were begun, keeps as many of them as are sent, forgets to let a connection go whose body came after the
+answer, and never gives up writing. Bodies that are waited for are bounded where they are read.
+"""
+
+import asyncio
+import http
+from typing import ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.errors import BadRequest, HeadersTooLarge, Problem, RequestTimeout
+from app.web.problems import MEDIA_TYPE, problem_bytes
+
+HEAD_OCTETS_MAX: Final = 64 << 10
+WRITE_STALL_S: Final = 30.0
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection. It has one timer for heads, which is set anew only when it runs out, so that a request costs none."""
+
+    head_s: ClassVar[float] = 10.0
+    linger_s: ClassVar[float] = 2.0
+
+    # The loop's time since when a head is awaited or under way, None while there is none to wait for.
+    _head_since: float | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    _is_head_begun = False
+    _is_in_body = False
+    _head_octets = 0
+    _chunk_octets = 0
+    _write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_since = self.loop.time()
+        self._head_timer = self.loop.call_later(self.head_s, self._check_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        was_in_head = self._head_since is not None
+        if not was_in_head and not self._is_in_body:
+            # Whatever comes between requests has to become a head, even if it begins with empty lines.
+            self._head_since = self.loop.time()
+        self._chunk_octets = len(data)
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self._go_on_in_http_1()
+            except httptools.HttpParserError:
+                self._refuse(BadRequest("not an HTTP request that can be read"))
+                return
+        # Of the chunk that a head begins in, the part before it is not told apart; a chunk is small enough.
+        self._head_octets = self._head_octets + len(data) if was_in_head and self._head_since is not None else 0
+        if self._head_octets > HEAD_OCTETS_MAX:
+            self._refuse(HeadersTooLarge(f"the limit is {HEAD_OCTETS_MAX} bytes"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._is_head_begun = True
+        if self._head_since is None:
+            # It begins in the chunk that the one before it ended in.
+            self._head_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        if self._chunk_octets > HEAD_OCTETS_MAX and self._octets_of_head() > HEAD_OCTETS_MAX:
+            self._refuse(HeadersTooLarge(f"the limit is {HEAD_OCTETS_MAX} bytes"))
+            raise ValueError("the headers are too large")  # ends the parsing
+        super().on_headers_complete()
+        self._head_since, self._is_head_begun, self._is_in_body = None, False, True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_body = False
+        if self.cycle.response_complete and not self.pipeline:
+            # It was answered before its body had come, and the timer of then is gone.
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_in_body and self.cycle.response_complete and not self.transport.is_closing():
+            # A client that is still sending its body gets to see the answer, and is then let go.
+            self.loop.call_later(self.linger_s, self._end_lingering, self.cycle)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(WRITE_STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection; at once where the client has not taken what it was sent, because closing would wait for that."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _go_on_in_http_1(self) -> None:
+        """After a head that offers another protocol, which we do not switch to: the parser would read no body, nor anything behind it."""
+        framing = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
+        callbacks = _AfterHead(self)
+        self.parser = httptools.HttpRequestParser(callbacks)
+        if framing:
+            self._is_in_body = self.cycle.more_body = True
+            head = b"".join(b"%s: %s\r\n" % header for header in framing)
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n")
+        callbacks.is_in_head = False
+
+    def _octets_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _check_head(self) -> None:
+        since, now = self._head_since, self.loop.time()
+        due = now + self.head_s if since is None else since + self.head_s
+        if due > now:
+            self._head_timer = self.loop.call_at(due, self._check_head)
+        elif self._is_head_begun:
+            self._refuse(RequestTimeout(f"the headers did not arrive within {self.head_s:g} s"))
+        else:
+            self.transport.close()
+
+    def _end_lingering(self, answered: object) -> None:
+        if self._is_in_body and self.cycle is answered:
+            self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer outside of the application, and close. Requests that are under way are answered first, and then nothing else is."""
+        if self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started and not self.pipeline):
+            body = problem_bytes(problem)
+            head = f"HTTP/1.1 {problem.status} {http.HTTPStatus(problem.status).phrase}\r\n"
+            head += f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(head.encode() + body)
+            self.transport.close()
+        else:
+            self.flow.pause_reading()
+            cycle.keep_alive = False
+
+
+class _AfterHead:
+    """The callbacks of a parser that is given a head which the connection has heard of already."""
+
+    def __init__(self, connection: BoundedHttpProtocol) -> None:
+        self.is_in_head = True
+        self._connection = connection
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self.is_in_head:
+            self._connection.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self.is_in_head:
+            self._connection.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.is_in_head:
+            self._connection.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self.is_in_head:
+            self._connection.on_headers_complete()
+
+
+def bounded_protocol(*, head_s: float) -> type[BoundedHttpProtocol]:
+    """The protocol with another time for headers."""
+    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"head_s": head_s})

@@ -1,0 +1,48 @@
+"""The figures of the README: each a ratio against a named reference of the same run, measured in turn.
+
+    python -m loadtests.bench [--only P1,P6] [--seconds N] [--quick] [--output FILE]
+
+Needs wrk. The server runs on one core, wrk on the other, Postgres where it likes. A quiet machine, or the spread tells.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from loadtests.bench.plan import plan_of
+from loadtests.bench.processes import MissingTool, compiled_imports, require_tools
+from loadtests.bench.rows import ROWS, measure
+from loadtests.bench.stats import as_markdown
+
+
+def main() -> int:
+    """Exit status 1 when a row could not be measured, 2 when a tool is missing."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", help=f"comma list of {', '.join(ROWS)}")
+    parser.add_argument("--seconds", type=float, help="length of one run, at least 1")
+    parser.add_argument("--quick", action="store_true", help="short and small, to see that it runs; the figures mean little")
+    parser.add_argument("--output", type=Path, help="write the table to this file as well")
+    arguments = parser.parse_args()
+    wanted = ROWS if arguments.only is None else tuple(name.strip().upper() for name in arguments.only.split(","))
+    if unknown := [name for name in wanted if name not in ROWS]:
+        parser.error(f"there is no row {', '.join(unknown)}")
+    try:
+        require_tools()
+    except MissingTool as missing:
+        print(f"bench: {missing}", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    plan = plan_of(seconds=arguments.seconds, is_quick=arguments.quick)
+    with compiled_imports():
+        results, failed = measure(plan, wanted)
+    table = as_markdown(results)
+    print(table)
+    print(f"{plan.rounds} rounds of {plan.seconds:g} s, {time.monotonic() - began:.0f} s in all.", file=sys.stderr)
+    if arguments.output is not None:
+        arguments.output.write_text(table)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""P6 and P12: what many lines at once cost, in batches of quotes and in listings."""
+
+import json
+from random import Random
+from typing import Any, Final
+
+from loadtests.bench.plan import Plan
+from loadtests.bench.processes import cores, family_cpu_s
+from loadtests.bench.rig import Shop, serving, settle, target, write_lines
+from loadtests.bench.stats import Figure, Reach, spread
+from loadtests.bench.wrk import drive
+from loadtests.books import CHANNELS, basket
+
+LINES: Final = 1_000
+_CONNECTIONS: Final = 4
+_BATCHES: Final = 40
+_PAGES: Final = 100
+# More contexts than a service remembers lines of, so that each page is new to it.
+_NEW_PAGES: Final = 1_000
+
+
+def batch_rows(plan: Plan, shop: Shop) -> list[Figure]:
+    """P6: durable batches of quotes with 1 000 lines together."""
+    core = cores()
+    file = write_lines(shop.folder / "batches.jsonl", _batches(plan.n_skus))
+    with serving(shop, core=core.server) as service:
+        batches = target(service, "/v1/quotes/batch", file)
+        drive(batches, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load)
+        per_core, of_postgres, rates = [], [], []
+        for _ in range(plan.rounds):
+            settle(shop)
+            postgres_s = family_cpu_s(shop.postgres_pid)
+            load = drive(batches, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load)
+            lines = load.requests * LINES
+            per_core.append(LINES / load.cpu_us)
+            of_postgres.append((family_cpu_s(shop.postgres_pid) - postgres_s) * 1e6 / lines)
+            rates.append(lines / load.seconds)
+    beside = f"{spread(rates).median:,.0f} lines/s, {spread(per_core).median:.3f} million a core".replace(",", " ")
+    return [
+        Figure(
+            "P6",
+            "million lines a second and core, durable batches of 1 000 lines",
+            spread(per_core),
+            "",
+            Reach("at_least", 0.8),
+            beside,
+        ),
+        Figure("P6", "CPU of Postgres a line, all of its processes", spread(of_postgres), " µs", Reach("at_most", 0.7), ""),
+    ]
+
+
+def listing_rows(plan: Plan, shop: Shop) -> list[Figure]:
+    """P12: CPU of the service for a listing page of 1 000 prices, in contexts it has seen and in new ones."""
+    core = cores()
+    rng = Random(3)
+    known = [_page(rng, plan.n_skus, {"channel": rng.choice(CHANNELS)}) for _ in range(_PAGES)]
+    fresh = [_page(rng, plan.n_skus, {"customer": {"segments": [f"new-{number}"]}}) for number in range(_NEW_PAGES)]
+    with serving(shop, core=core.server) as service:
+        arms = {
+            "in a context seen before": target(service, "/v1/prices", write_lines(shop.folder / "pages.jsonl", known)),
+            "in a new context": target(service, "/v1/prices", write_lines(shop.folder / "new-pages.jsonl", fresh)),
+        }
+        measured: dict[str, list[float]] = {name: [] for name in arms}
+        for arm in arms.values():
+            drive(arm, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load)
+        for _ in range(plan.rounds):
+            for name, arm in arms.items():
+                measured[name].append(drive(arm, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load).cpu_us / 1e3)
+    return [
+        Figure("P12", f"CPU of a listing of 1 000 prices {name}", spread(values), " ms", Reach("at_most", 2.0), "over HTTP")
+        for name, values in measured.items()
+    ]
+
+
+def _batches(n_skus: int) -> list[bytes]:
+    rng = Random(5)
+    return [_batch(rng, n_skus) for _ in range(_BATCHES)]
+
+
+def _batch(rng: Random, n_skus: int) -> bytes:
+    """Quotes with exactly 1 000 lines together; the last one is cut."""
+    quotes: list[dict[str, Any]] = []
+    room = LINES
+    while room:
+        quote = basket(rng, n_skus)
+        quote["lines"] = quote["lines"][:room]
+        room -= len(quote["lines"])
+        quotes.append(quote)
+    return json.dumps({"quotes": quotes}, separators=(",", ":")).encode()
+
+
+def _page(rng: Random, n_skus: int, context: dict[str, Any]) -> bytes:
+    rows = rng.sample(range(n_skus), min(LINES, n_skus))
+    skus = [f"SKU-{row}" for row in rows]
+    return json.dumps({"currency": "USD", "market": "US", **context, "skus": skus}, separators=(",", ":")).encode()

@@ -1,0 +1,81 @@
+"""P8, P9, P11 as figures: starts `loadtests.bench.core` and reads what it says."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.bench.plan import Plan
+from loadtests.bench.processes import cores
+from loadtests.bench.stats import Figure, Reach, ratios, spread
+
+_SECONDS_MAX: Final = 900.0
+_GB: Final = 1 << 30
+
+
+def density_rows(plan: Plan) -> list[Figure]:
+    """P8."""
+    n_skus = 5_000 if plan.is_quick else 100_000
+    found = _child("density", plan.rounds, n_skus)
+    us, candidates = found["us"], found["candidates"]
+    figures = []
+    for work, what in (("quotes", "as quotes are priced, lines remembered"), ("engine", "the engine alone, nothing remembered")):
+        many, few = us[f"{work} many"], us[f"{work} few"]
+        beside = f"{spread(many).median:.2f} against {spread(few).median:.2f} µs a line"
+        beside += f"; {candidates['many']:.1f} and {candidates['few']:.1f} candidates a line"
+        what = f"CPU with {n_skus:,} promotions / with {n_skus // 100:,}: {what}".replace(",000", " 000")
+        figures.append(Figure("P8", what, ratios(many, few), "×", Reach("at_most", 1.15), beside))
+    return figures
+
+
+def order_rows(plan: Plan) -> list[Figure]:
+    """P9."""
+    found = _child("order", plan.rounds, 0)
+    us = found["us"]
+    figures = []
+    for together, what in ((64, "64 baskets at once"), (1, "one basket at once")):
+        own, plain = us[f"{together} with"], us[f"{together} without"]
+        beside = (
+            f"{spread(own).median:.0f} against {spread(plain).median:.0f} µs a basket; {found['applied']:.1f} of the 12 apply"
+        )
+        what = f"20 lines with 12 competing order promotions / without, {what}"
+        figures.append(Figure("P9", what, ratios(own, plain), "×", Reach("at_most", 4.0), beside))
+    return figures
+
+
+def million_rows(plan: Plan) -> list[Figure]:
+    """P11: one process writes the documents, one after another reads and compiles them, so that memory is what a service would hold."""
+    n_skus = 50_000 if plan.is_quick else 1_000_000
+    path = Path(_child("million", 1, n_skus)["path"])
+    try:
+        found = [_child("compile", 1, 0, path) for _ in range(2 if plan.is_quick else 3)]
+    finally:
+        shutil.rmtree(path.parent)
+    n_held = f"{found[0]['n_skus']:,} SKUs".replace(",", " ")
+    held = [one["held_bytes"] / _GB for one in found]
+    empty = spread([one["empty_bytes"] / _GB for one in found]).median
+    rows = spread([one["rows_bytes"] / _GB for one in found]).median
+    beside = f"{rows - empty:.2f} GB of it documents, {empty:.2f} before; highest {spread([one['peak_bytes'] / _GB for one in found]).median:.2f} GB"
+    read = f"{spread([one['read_s'] for one in found]).median:.1f} s to read the documents from disk before"
+    return [
+        Figure(
+            "P11",
+            f"compile {n_held} from documents",
+            spread([one["compile_s"] for one in found]),
+            " s",
+            Reach("at_most", 10.0),
+            read,
+        ),
+        Figure("P11", f"memory of a process that holds {n_held}", spread(held), " GB", Reach("at_most", 1.0), beside),
+    ]
+
+
+def _child(name: str, rounds: int, size: int, path: Path | None = None) -> dict[str, Any]:
+    """What the child finds; raises CalledProcessError with its trace on standard error."""
+    command = ["taskset", "-c", str(cores().server), sys.executable, "-m", "loadtests.bench.core", name, str(rounds), str(size)]
+    text = "" if path is None else f"{path}\n"
+    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, timeout=_SECONDS_MAX, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

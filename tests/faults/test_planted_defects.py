@@ -1,0 +1,76 @@
+"""The tests of promise R1 find what they are there to find: two ways to break it are planted here, and both must show as losses."""
+
+import asyncio
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
+
+from app.db.embedded import EmbeddedPostgres
+from tests.faults.cluster import crash, restart
+from tests.faults.conftest import StartServer
+from tests.faults.examine import Examined, examine
+from tests.faults.fleet import Fleet, open_shop_at
+from tests.faults.forks import Fork, start
+from tests.faults.hasty import serve_hastily
+from tests.faults.load import Load
+
+_ROUNDS_MAX: Final = 8
+_SEED: Final = SystemRandom().getrandbits(32)
+
+
+async def test_a_server_that_forgets_its_last_commits_is_found(start_server: StartServer, tmp_path: Path) -> None:
+    server = await asyncio.to_thread(start_server, synchronous_commit="off")
+    rounds = 0
+    found = Examined(0, 0, 0, 0, 0)
+
+    pod = await start(tmp_path, database_url=server.url, durability="relaxed")
+    await open_shop_at(pod.port)
+    # What was acknowledged before a crash is looked for after it, and before anybody could send it again.
+    while found.lost == 0 and rounds < _ROUNDS_MAX:
+        rounds += 1
+        load = Load(lambda: [pod.port], clients=8, seed=_SEED + rounds)
+        await load.wait_for(100)
+        crash(server, "everything")
+        await load.abandon()
+        await asyncio.to_thread(restart, server)
+        found = await examine(server.url, load.acknowledged)
+        count = len(load.acknowledged)
+    await asyncio.to_thread(pod.kill)
+
+    print(f"figure: planted synchronous_commit=off: {found.lost} of {count} lost in crash {rounds}, seed {_SEED}")
+    assert found.lost > 0
+
+
+async def test_a_service_that_answers_before_it_stores_is_found(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    pod = await start(tmp_path, database_url=server.url)
+    await open_shop_at(pod.port)
+    await asyncio.to_thread(pod.kill)
+    kills = 0
+    found = Examined(0, 0, 0, 0, 0)
+
+    async with Fleet(tmp_path, database_url=server.url, program=serve_hastily) as fleet:
+        load = Load(fleet.ports, clients=16, seed=_SEED)
+        while found.lost == 0 and kills < _ROUNDS_MAX:
+            await load.wait_for(50)
+            await fleet.kill()
+            kills += 1
+            known = dict(load.acknowledged)
+            # What is under way now is not waited for: only what was acknowledged by the process that was killed is missed.
+            await load.wait_for(50)
+            found = await examine(server.url, known)
+        await load.abandon()
+
+    print(f"figure: planted answer before the commit: {found.lost} of {len(known)} lost after {kills} kills, seed {_SEED}")
+    assert found.lost > 0
+
+
+async def test_the_service_promises_nothing_on_a_server_that_may_forget(start_server: StartServer, tmp_path: Path) -> None:
+    server = await asyncio.to_thread(start_server, synchronous_commit="off")
+
+    strict = await asyncio.to_thread(Fork, tmp_path, database_url=server.url)
+    status = await asyncio.to_thread(strict.wait_for_end)
+
+    said = strict.said.read_text()
+    assert status == 2
+    assert said.startswith("centwise: the server may lose acknowledged decisions: synchronous_commit is off")
+    assert said.count("\n") == 1
