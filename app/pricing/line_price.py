@@ -82,19 +82,24 @@ def price_lines(book: PriceBook, baskets: Sequence[Basket]) -> LinePrices:
     has_entry = entry >= 0
     kept, entry, own = kept[has_entry], entry[has_entry], own.only(np.flatnonzero(has_entry))
     tax = book.price_lists.tax_included[book.entries.list_row[entry]]
-    status[kept] = np.where(_differs_from_first(tax, own.basket), LineStatus.MIXED_TAX, LineStatus.OK)
+    status[kept] = LineStatus.OK
     limit = AMOUNT_E7_MAX // own.quantity_milli
     bounds = bounds_of(book.guardrails, own.currency_row * book.n_skus + own.sku_row)
     is_over = (book.entries.unit_e4[entry] > limit) | (bounds.floor_e4 > limit)
-    status[kept[is_over & (status[kept] == LineStatus.OK)]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+    status[kept[is_over]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
     while True:
         good = np.flatnonzero(status[kept] == LineStatus.OK)
         kept, entry, own, tax = kept[good], entry[good], own.only(good), tax[good]
         bounds = Bounds(*(column[good] for column in bounds))
         priced, is_within = _price(book, status, kept, entry, own, tax, bounds)
-        if is_within.all():
+        if not is_within.all():
+            status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+            continue
+        # Asked last, because the first line is the first that has a price.
+        is_mixed = _differs_from_first(tax, own.basket)
+        if not is_mixed.any():
             return priced
-        status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+        status[kept[is_mixed]] = LineStatus.MIXED_TAX
 
 
 def _read_lines(book: PriceBook, baskets: Sequence[Basket]) -> _Asked:
