@@ -212,12 +212,13 @@ class Writer:
 
     def _errors(self, number: int, basket: Basket, *, is_partial: bool) -> tuple[Error, ...]:
         errors: list[Error] = []
-        # A part that is nothing at all is no quote.
-        has_lines = self.first_kept[number] < self.first_kept[number + 1]
-        if not self.is_whole and not (is_partial and has_lines):
+        if not self.is_whole:
             first = self.first_asked[number]
             names = [_STATUS_NAMES[status] for status in self.status[first : first + len(basket.skus)]]
-            errors += [(f"lines[{offset}]", name, _MESSAGES[name]) for offset, name in enumerate(names) if name in _LINE_FAULTS]
+            faults = [(f"lines[{offset}]", name, _MESSAGES[name]) for offset, name in enumerate(names) if name in _LINE_FAULTS]
+            # A part that is nothing at all is no quote.
+            if not is_partial or len(faults) == len(names):
+                errors += faults
         for problem in self.priced.attribute_problems:
             if problem.basket == number:
                 errors.append((problem.path, problem.code, _MESSAGES[problem.code]))
