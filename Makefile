@@ -23,8 +23,8 @@ check: .venv/.complete  ## style, types, import contracts, migrations
 bench: .venv/.complete  ## the figures of the README
 	$(PY) -m loadtests.bench
 
-faults: .venv/.complete  ## the long form of the tests that kill things
-	$(PY) -m pytest -q tests/faults --long
+faults: .venv/.complete  ## the long form of the tests that kill things: half an hour on two cores
+	FAULT_KILLS=$${FAULT_KILLS:-1000} $(PY) -m pytest -q -s tests/faults
 
 reference: .venv/.complete  ## the engine against the plain reference, many random books
 	REFERENCE_BOOKS=$${REFERENCE_BOOKS:-40000} $(PY) -m pytest -q tests/reference/test_engine_agrees.py

@@ -74,6 +74,7 @@ def bulk_router(offered: Sequence[Resource]) -> APIRouter:
     import_resource.__annotations__.update(principal=Annotated[Principal, Depends(requires("write"))], resource=chosen)
     export_resource.__annotations__.update(principal=Annotated[Principal, Depends(requires("read"))], resource=chosen)
     text = {"schema": {"type": "string"}}
+    rows = {"schema": {"type": "string", "minLength": 1}}
     router.add_api_route(
         "/import",
         import_resource,
@@ -81,7 +82,7 @@ def bulk_router(offered: Sequence[Resource]) -> APIRouter:
         operation_id="importResource",
         summary="Import",
         response_model=Imported,
-        openapi_extra={**IDEMPOTENT, "requestBody": {"required": True, "content": dict.fromkeys(_FORMATS, text)}},
+        openapi_extra={**IDEMPOTENT, "requestBody": {"required": True, "content": dict.fromkeys(_FORMATS, rows)}},
     )
     router.add_api_route(
         "/export",

@@ -12,12 +12,13 @@ BATCH_LINES_MAX: Final = 10_000
 PRICES_SKUS_MAX: Final = 10_000
 SKU_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9._:~@+-]{0,127}"
 
+_PLAIN: Final = {"pattern": r"^[^\x00-\x1f\x7f]*$"}
 # Patterns that hold for many strings of one request are checked over all of them at once (see parse.py) and only shown here.
 type Sku = Annotated[
     str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": f"^{SKU_PATTERN}$", "examples": ["SKU-1"]})
 ]
-type Name = Annotated[str, Meta(min_length=1, max_length=128)]
-type Code = Annotated[str, Meta(min_length=1, max_length=128)]
+type Name = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema=_PLAIN)]
+type Code = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema=_PLAIN)]
 type Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 type AmountMinor = Annotated[int, Meta(ge=0, le=900_000_000_000)]
 type Quantity = (
@@ -57,7 +58,10 @@ class Customer(_Strict, kw_only=True):
 class Context(_Strict, kw_only=True):
     """What a price may depend on besides the lines."""
 
-    currency: Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217.", examples=["USD"])]
+    currency: Annotated[
+        str,
+        Meta(min_length=3, max_length=3, description="ISO 4217.", examples=["USD"], extra_json_schema={"pattern": "^[A-Z]{3}$"}),
+    ]
     channel: Name | None = None
     store: Name | None = None
     market: Name | None = None

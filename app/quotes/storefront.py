@@ -88,6 +88,8 @@ class Storefront:
     async def batch(self, raw: bytes, asked: Asked) -> Reply:
         """Price many baskets and store their decisions together: 200 with a quote or a problem for each."""
         key = _read_key(asked)
+        if (header := asked.headers.get(b"min-version")) is not None:
+            _read_version(header)  # wrong for all of them
         batch_id = None if key is None else id_of_key(key, caller=asked.principal.id)
         results: list[Entry | Problem] = []
         for position, each in enumerate(read_batch_quotes(read_batch(raw))):

@@ -31,6 +31,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _is_in_body = False
     _head_octets = 0
     _chunk_octets = 0
+    _is_refused = False
     _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,6 +47,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self._unset_keepalive_if_required()
         was_in_head = self._head_since is not None
         if not was_in_head and not self._is_in_body:
@@ -142,7 +145,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer outside of the application, and close. Requests that are under way are answered first, and then nothing else is."""
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started and not self.pipeline):
@@ -150,10 +153,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             head = f"HTTP/1.1 {problem.status} {http.HTTPStatus(problem.status).phrase}\r\n"
             head += f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + body)
-            self.transport.close()
+            # Closing at once would tell a client that is still sending of a reset, and not of the answer.
+            self.transport.write_eof()
+            self.loop.call_later(self.linger_s, self.transport.close)
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
         else:
             self.flow.pause_reading()
             cycle.keep_alive = False
+        self._is_refused = True
 
 
 class _AfterHead:

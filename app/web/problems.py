@@ -133,7 +133,12 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        problem = validation_failed(error.errors(), body=error.body)
+        problem: Problem = validation_failed(error.errors(), body=error.body)
+        if any(
+            one["loc"][:1] == ("path",) and request.method not in allowed_methods(app, request.url.path) for one in error.errors()
+        ):
+            # `/quotes/batch` is no `/quotes/{id}`: the route that took it is not the one it names.
+            problem = _method_not_allowed(app, request)
         _note(request, problem)
         return problem_response(problem)
 
@@ -142,7 +147,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         problem = from_http(error)
         if isinstance(problem, MethodNotAllowed):
             # The framework names the methods of the first route at this path, and there may be several.
-            problem.headers = {"Allow": ", ".join(allowed_methods(app, request.url.path))}
+            problem = _method_not_allowed(app, request)
         _note(request, problem)
         return problem_response(problem)
 
@@ -156,6 +161,10 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_failure)
+
+
+def _method_not_allowed(app: FastAPI, request: Request) -> MethodNotAllowed:
+    return MethodNotAllowed(headers={"Allow": ", ".join(allowed_methods(app, request.url.path))})
 
 
 def from_http(error: HTTPException) -> Problem:

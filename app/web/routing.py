@@ -130,10 +130,12 @@ def _shown(name: str) -> str:
 
 def allowed_methods(app: FastAPI, path: str) -> list[str]:
     """The methods of the routes at a path; what can be got can be asked for its head."""
-    methods: set[str] = set()
+    found: dict[str, set[str]] = {}
     for context in iter_route_contexts(app.routes):
         if context.path is not None and _pattern_of(context.path).match(path):
-            methods |= getattr(context.original_route, "methods", None) or set()
+            found.setdefault(context.path, set()).update(getattr(context.original_route, "methods", None) or ())
+    # `/releases/rollback` is itself, and no `/releases/{id}`.
+    methods = found.get(path) or set().union(*found.values())
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 

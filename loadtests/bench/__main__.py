@@ -3,9 +3,13 @@
     python -m loadtests.bench [--only P1,P6] [--seconds N] [--quick] [--output FILE]
 
 Needs wrk. The server runs on one core, wrk on the other, Postgres where it likes. A quiet machine, or the spread tells.
+
+P7 (the kernel against a numba loop) is not here: there is no numba twin of the kernel with the same answers, and a loop that answers
+less would be no reference.
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,6 +36,8 @@ def main() -> int:
     except MissingTool as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 2
+    # Servers that were started are ended on the way out, which the default way of SIGTERM would not do.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     plan = plan_of(seconds=arguments.seconds, is_quick=arguments.quick)
     with compiled_imports():

@@ -17,8 +17,6 @@ from typing import Final, NamedTuple
 
 from loadtests.bench.stats import InvalidRun, quantile
 
-# A run whose generator woke later than this for more than one request in a hundred says nothing about the server.
-LATE_S_MAX: Final = 0.001
 _CONNECTIONS: Final = 256
 _GRACE_S: Final = 30.0
 
@@ -55,12 +53,12 @@ def arrivals(per_second: float, seconds: float, seed: int) -> list[float]:
     return found
 
 
-def require_punctual(run: Run) -> None:
-    """Raises InvalidRun when requests failed, or the generator was late for more than one in a hundred."""
+def require_punctual(run: Run, *, late_s_max: float) -> None:
+    """Raises InvalidRun when requests failed, or the generator was later than that for more than one in a hundred."""
     if run.bad:
         raise InvalidRun(f"{run.bad} of {len(run.due_s)} requests did not succeed")
     late_s = quantile(run.late_s, 0.99)
-    if late_s > LATE_S_MAX:
+    if late_s > late_s_max:
         raise InvalidRun(f"the generator was late: one request in a hundred by more than {late_s * 1e3:.1f} ms")
 
 

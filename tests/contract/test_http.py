@@ -32,6 +32,10 @@ def test_what_is_not_there_is_a_problem(client: httpx.Client, path: str) -> None
         ("HEAD", "/v1/import", "POST"),
         ("POST", "/livez", "GET, HEAD"),
         ("TRACE", "/docs", "GET, HEAD"),
+        ("OPTIONS", "/v1/releases/rollback", "POST"),
+        ("GET", "/v1/releases/rollback", "POST"),
+        ("GET", "/v1/quotes/batch", "POST"),
+        ("POST", "/v1/releases/A", "DELETE, GET, HEAD"),
         ("PROPFIND", "/v1/keys", "GET, HEAD, POST"),
     ],
 )
@@ -169,7 +173,7 @@ def test_bad_parameters_are_named(client: httpx.Client, method: str, path: str, 
 
 @pytest.mark.parametrize("key", ["", "a b", "a" * 256, "\u00e9"])
 def test_bad_idempotency_keys_are_named(client: httpx.Client, key: str) -> None:
-    header = {"Idempotency-Key": key.encode("latin-1")}
+    header = {b"Idempotency-Key": key.encode("latin-1")}
     for reply in (
         client.post("/v1/quotes", json=BASKET, headers=header),
         client.put("/v1/products/A", json={"name": "A"}, headers=header),
@@ -191,7 +195,7 @@ def test_bad_min_versions_are_named(client: httpx.Client, version: str) -> None:
 )
 def test_a_wrong_key_is_refused_even_on_this_machine(client: httpx.Client, authorization: str) -> None:
     for method, path in (("POST", "/v1/quotes"), ("GET", "/v1/products"), ("PUT", "/v1/policy")):
-        reply = client.request(method, path, headers={"Authorization": authorization.encode("latin-1")})
+        reply = client.request(method, path, headers={b"Authorization": authorization.encode("latin-1")})
         assert is_problem(reply, 401, "unauthorized")
         assert reply.headers["www-authenticate"].startswith("Bearer")
 

@@ -14,12 +14,12 @@ from app.cli import _parser
 from app.db.engine import Database
 from app.main import Service, create_api
 from app.pricing.conditions import COMPARE
-from app.pricing.vocabulary import BUILT_IN
 from app.pricing.decode import wire_name
 from app.pricing.policy import Policy
 from app.pricing.reasons import WIRE_NAMES
 from app.pricing.rules import KINDS
 from app.pricing.strategies import STRATEGIES
+from app.pricing.vocabulary import BUILT_IN
 from app.settings import PREFIX, Settings
 from app.web.auth import SCOPES
 from app.web.routing import api_routes

@@ -6,6 +6,7 @@ from random import SystemRandom
 from typing import Final
 
 from app.db.embedded import EmbeddedPostgres
+from app.db.engine import Database
 from tests.faults.cluster import crash, restart
 from tests.faults.conftest import StartServer
 from tests.faults.examine import Examined, examine
@@ -13,8 +14,10 @@ from tests.faults.fleet import Fleet, open_shop_at
 from tests.faults.forks import Fork, start
 from tests.faults.hasty import serve_hastily
 from tests.faults.load import Load
+from tests.faults.wire import Wire
 
 _ROUNDS_MAX: Final = 8
+_BASKET: Final = b'{"currency":"USD","lines":[{"sku":"SKU-1","quantity":1}]}'
 _SEED: Final = SystemRandom().getrandbits(32)
 
 
@@ -74,3 +77,24 @@ async def test_the_service_promises_nothing_on_a_server_that_may_forget(start_se
     assert status == 2
     assert said.startswith("centwise: the server may lose acknowledged decisions: synchronous_commit is off")
     assert said.count("\n") == 1
+
+
+async def test_a_server_that_begins_to_forget_is_promised_nothing_more(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    pod = await start(tmp_path, database_url=server.url)
+    await open_shop_at(pod.port)
+    connection = await Database(server.url).connect()
+    async with Wire(pod.port) as wire:
+        before = await wire.exchange("POST", "/v1/quotes", _BASKET)
+        await connection.execute("ALTER DATABASE centwise SET synchronous_commit = off")
+        # A session keeps what it has, and the service holds it to that; the next one would begin without.
+        still = await wire.exchange("POST", "/v1/quotes", _BASKET)
+        await connection.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'centwise lane'")
+        refused = await wire.exchange("POST", "/v1/quotes", _BASKET)
+        preview = await wire.exchange("POST", "/v1/preview", _BASKET)
+        await connection.execute("ALTER DATABASE centwise RESET synchronous_commit")
+        again = await wire.exchange("POST", "/v1/quotes", _BASKET)
+    await connection.close()
+    await asyncio.to_thread(pod.stop)
+
+    assert [answer.status for answer in (before, still, refused, preview, again)] == [201, 201, 503, 200, 201]
+    assert refused.headers["retry-after"] == "1"

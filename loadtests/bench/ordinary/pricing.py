@@ -36,7 +36,11 @@ class Rule:
     id: str
     name: str
     kind: str
-    params: Mapping[str, Any]
+    ppm: int  # percent_off
+    amount: int  # amount_off, minor units
+    is_per_unit: bool
+    unit_price: int  # fixed_price, minor units
+    steps: tuple[tuple[int, int], ...]  # tiered: from this quantity on so many ppm
     attribute: str | None
     value: str | None
     begins: datetime
@@ -166,13 +170,17 @@ def _price(body: Mapping[str, Any]) -> Price:
 
 
 def _rule(rule_id: str, body: Mapping[str, Any], code: str | None) -> Rule:
-    condition = body["conditions"] or {}
+    condition, params = body["conditions"] or {}, body["params"]
     begins, ends = (datetime.fromisoformat(body["schedule"][bound]).replace(tzinfo=UTC) for bound in ("from", "to"))
     return Rule(
         rule_id,
         body["name"],
         body["kind"],
-        body["params"],
+        _percent_ppm(params.get("percent", "0")),
+        params.get("amount", 0),
+        params.get("per") == "unit",
+        int(params.get("unit_price", 0)),
+        tuple((step["from"], _percent_ppm(step["percent"])) for step in params.get("steps", ())),
         condition.get("attribute"),
         condition.get("value"),
         begins,
@@ -213,19 +221,16 @@ def _refusal(rule: Rule, request: QuoteRequest) -> NotApplied | None:
 
 
 def _reward(rule: Rule, running: int, quantity: int, scope_quantity: int) -> int | NotApplied:
-    params = rule.params
     if rule.kind == "percent_off":
-        return _divide(running * _percent_ppm(params["percent"]), PPM)
+        return _divide(running * rule.ppm, PPM)
     if rule.kind == "amount_off":
-        amount: int = params["amount"]
-        return amount * quantity if params["per"] == "unit" else amount
+        return rule.amount * quantity if rule.is_per_unit else rule.amount
     if rule.kind == "fixed_price":
-        return max(0, running - int(params["unit_price"]) * quantity)
-    reached = [step for step in params["steps"] if step["from"] <= scope_quantity]
+        return max(0, running - rule.unit_price * quantity)
+    reached = [ppm for start, ppm in rule.steps if start <= scope_quantity]
     if not reached:
-        needed = str(params["steps"][0]["from"] - scope_quantity)
-        return NotApplied(rule=rule.id, reason="tier_not_reached", needed=needed)
-    return _divide(running * _percent_ppm(reached[-1]["percent"]), PPM)
+        return NotApplied(rule=rule.id, reason="tier_not_reached", needed=str(rule.steps[0][0] - scope_quantity))
+    return _divide(running * reached[-1], PPM)
 
 
 def _percent_ppm(percent: str) -> int:

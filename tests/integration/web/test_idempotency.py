@@ -40,7 +40,9 @@ async def service(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     router = APIRouter(prefix="/v1/tally", route_class=StrictRoute)
 
     @router.post("")
-    async def add(request: Request, body: Add, caller: Annotated[Principal, Depends(requires("write"))]) -> Response:
+    async def add(
+        request: Request, body: Add, caller: Annotated[Principal, Depends(requires("write"))], publish: str | None = None
+    ) -> Response:
         async def effect(connection: AsyncConnection) -> Reply:
             await connection.execute(text("INSERT INTO tally VALUES (:n)"), {"n": body.n})
             if body.outcome == "conflict":
