@@ -95,9 +95,8 @@ def test_arrays_of_a_book_cannot_be_written() -> None:
 
     assert len(arrays) > 50
     for array in arrays:
-        with pytest.raises(ValueError, match=r"read-only|WRITEABLE"):
+        with pytest.raises(ValueError, match="WRITEABLE"):
             array.setflags(write=True)
-            array[...] = 0
 
 
 def _arrays(value: Any) -> Any:
