@@ -2,6 +2,11 @@
 
 import sys
 
-from app.cli import main
+try:
+    from app.cli import main
 
-sys.exit(main())
+    status = main()
+except KeyboardInterrupt:
+    # Interrupted while the modules were still being loaded; nothing had been started.
+    status = 130
+sys.exit(status)

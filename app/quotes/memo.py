@@ -136,8 +136,12 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
     """Price a batch and encode each basket's reply: from the memo where all lines are known, the rest in one vectorised call."""
     memo = memo_of(book)
     homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
-    _learn(memo, book, baskets, homes)
     found = [None if lines is None else _gathered(basket, lines) for basket, lines in zip(baskets, homes, strict=True)]
+    open_numbers = [number for number, one in enumerate(found) if one is None and homes[number] is not None]
+    if open_numbers and _learn(memo, book, [(baskets[number], homes[number]) for number in open_numbers]):
+        for number in open_numbers:
+            lines = homes[number]
+            found[number] = None if lines is None else _gathered(baskets[number], lines)
     _add_order_level(book, [one for one in found if one is not None])
     replies = [None if one is None else one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
@@ -149,12 +153,12 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
     return [reply for reply in replies if reply is not None]
 
 
-def _learn(memo: Memo, book: PriceBook, baskets: Sequence[Basket], homes: Sequence[Lines | None]) -> None:
-    """Price every line that is not known yet as a basket of its own, all in one vectorised call."""
+def _learn(memo: Memo, book: PriceBook, wanted: Sequence[tuple[Basket, Lines | None]]) -> bool:
+    """Price every line that is not known yet as a basket of its own, all in one vectorised call. Tells whether there was any."""
     alone: list[Basket] = []
     places: list[tuple[Lines, Key]] = []
     seen: set[tuple[int, Key]] = set()
-    for basket, lines in zip(baskets, homes, strict=True):
+    for basket, lines in wanted:
         if lines is None:
             continue
         for key in zip(basket.skus, basket.quantities_milli, strict=True):
@@ -163,13 +167,14 @@ def _learn(memo: Memo, book: PriceBook, baskets: Sequence[Basket], homes: Sequen
                 alone.append(replace(basket, skus=(key[0],), line_ids=("",), quantities_milli=(key[1],), shipping_minor=None))
                 places.append((lines, key))
     if not alone:
-        return
+        return False
     writer = Writer(book, alone, price_line_level(book, alone))
     is_inert = _inert(writer)
     first_app = np.searchsorted(writer.priced.applications.basket, np.arange(len(alone) + 1)).tolist()
     memo.make_room(len(places))
     for number, (lines, key) in enumerate(places):
         lines[key] = _known_line(writer, number, range(first_app[number], first_app[number + 1]), is_inert)
+    return True
 
 
 def _inert(writer: Writer) -> Bools:

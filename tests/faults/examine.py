@@ -56,7 +56,7 @@ async def ask_again(port: int, load: Load, *, most: int = 200) -> None:
     async with Wire(port) as wire:
         for quote_id in list(load.acknowledged)[-most:]:
             answer = await wire.exchange("GET", f"/v1/quotes/{quote_id}")
-            assert (answer.status, hashlib.sha256(answer.body).digest()) == (200, load.acknowledged[quote_id]), quote_id
+            assert (answer.status, hashlib.sha256(answer.body).digest()) == (200, load.acknowledged[quote_id]), (quote_id, answer)
         for key, (body, digest) in list(load.refused.items())[-most:]:
             answer = await wire.exchange("POST", "/v1/quotes", body, headers={"Idempotency-Key": str(key)})
             assert (answer.status, answer.headers["idempotent-replayed"]) == (422, "true")

@@ -38,7 +38,17 @@ class Fleet:
         victim = self._pods[0]
         await asyncio.to_thread(victim.kill)
         self._pods.pop(0)
-        self._read_log(victim)
+        await self._follow(victim)
+
+    async def roll(self) -> int | None:
+        """The same as a rolling restart does it: traffic goes to the other one, and this one is asked to end. Gives its status."""
+        old = self._pods.pop(0)
+        status = await asyncio.to_thread(old.stop)
+        await self._follow(old)
+        return status
+
+    async def _follow(self, ended: Fork) -> None:
+        self._read_log(ended)
         self._pods.append(await start(self._folder, **self._given))
 
     def _read_log(self, pod: Fork) -> None:

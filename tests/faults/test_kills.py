@@ -19,7 +19,7 @@ from tests.faults.examine import ask_again, examine
 from tests.faults.fleet import Fleet, open_shop_at
 from tests.faults.load import Load
 
-_KILLS: Final = int(os.environ.get("FAULT_KILLS", "12"))
+_KILLS: Final = int(os.environ.get("FAULT_KILLS", "10"))
 _SEED: Final = int(os.environ.get("FAULT_SEED", str(SystemRandom().getrandbits(32))))
 _CLIENTS: Final = 16
 _CRASHES: Final[tuple[Crash, ...]] = ("postmaster", "everything", "immediate")
@@ -72,6 +72,29 @@ async def test_no_acknowledged_decision_is_lost_or_doubled(server: EmbeddedPostg
         f" {len(load.acknowledged)} acknowledged, {found.stored} stored, {found.lost} lost, {found.doubled} doubled,"
         f" {found.altered} altered, seed {_SEED}, {time.monotonic() - began_s:.0f} s"
     )
+    assert found.is_kept, found
+    assert load.problems == []
+    assert fleet.errors == []
+
+
+async def test_rolling_restarts_lose_nothing_and_end_well(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    statuses = []
+    async with Fleet(tmp_path, database_url=server.url) as fleet:
+        await open_shop_at(fleet.ports()[0])
+        load = Load(fleet.ports, clients=_CLIENTS, seed=_SEED)
+        try:
+            for _ in range(3):
+                await load.wait_for(50)
+                statuses.append(await fleet.roll())
+            await load.stop()
+        finally:
+            await load.abandon()
+    found = await examine(server.url, load.acknowledged)
+
+    print(
+        f"figure: 3 rolling restarts: {load.resent} sent again, {len(load.acknowledged)} acknowledged, {found.lost} lost, seed {_SEED}"
+    )
+    assert statuses == [0, 0, 0]
     assert found.is_kept, found
     assert load.problems == []
     assert fleet.errors == []
