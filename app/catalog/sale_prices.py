@@ -17,7 +17,9 @@ class SalePrice(Body):
 
     name: Name
     scope: Scope
-    currency: Annotated[Currency | None, Field(description="Needed with `unit_price` and `amount`.")] = None
+    currency: Annotated[
+        Currency | None, Field(description="With `unit_price` and `amount` needed where prices are in several currencies.")
+    ] = None
     unit_price: UnitPrice | None = None
     percent: Percent | None = None
     amount: UnitPrice | None = None
@@ -33,8 +35,6 @@ def _check(body: Mapping[str, Any]) -> list[FieldError]:
         problems.append(
             FieldError(given[1] if given else "unit_price", "one_of", "give exactly one of unit_price, percent and amount")
         )
-    elif given != ["percent"] and body["currency"] is None:
-        problems.append(FieldError("currency", "missing", f"needed with {given[0]}"))
     return problems
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
@@ -61,7 +62,7 @@ class Database:
 
     def engine(self, connect: Callable[[], Awaitable[asyncpg.Connection]] | None = None) -> AsyncEngine:
         """A pooled engine. Its connections come from `connect`, ours by default, so that a URL's parameters mean the same everywhere."""
-        return create_async_engine(
+        engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=connect or self.connect,
             pool_size=self.pool_size,
@@ -70,6 +71,14 @@ class Database:
             pool_pre_ping=False,
             pool_recycle=1800,
         )
+        event.listen(engine.sync_engine, "checkout", _require_open)
+        return engine
+
+
+def _require_open(pooled: Any, *_: object) -> None:
+    """Has the pool replace a connection that is known to be closed, as all are after the server's restart; asks nothing of the server."""
+    if pooled.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def dsn(url: str) -> str:

@@ -72,7 +72,7 @@ class _Compiler:
             lists, entries = earlier.price_lists, earlier.entries
         else:
             lists, entries = self._prices()
-        if earlier is not None and self._is_same("sale-prices") and not self._has_weekly("sale-prices"):
+        if earlier is not None and self._has_same_sales(earlier):
             sales, sale_names = earlier.sales, earlier.sale_names
         else:
             sales, sale_names = self._sales()
@@ -155,6 +155,11 @@ class _Compiler:
 
     def _is_same(self, *resources: str) -> bool:
         return self.has_same_rows and self._is_untouched(*resources)
+
+    def _has_same_sales(self, earlier: PriceBook) -> bool:
+        """Sale prices also feel how many currencies there are prices in, and where a weekly pattern is laid out from."""
+        is_priced_alike = self.currencies["prices"] == earlier.sources.currencies["prices"]
+        return self._is_same("sale-prices") and is_priced_alike and not self._has_weekly("sale-prices")
 
     def _has_weekly(self, resource: str) -> bool:
         """Whether a schedule is laid out from the instant of publishing, which every version has its own."""
@@ -248,7 +253,12 @@ class _Compiler:
         ids = sorted(documents)
         bodies = [documents[name].body for name in ids]
         mode, value = [], []
-        for body in bodies:
+        priced_in = self.currencies["prices"]
+        for name, body in zip(ids, bodies, strict=True):
+            if body.get("percent") is None and not body.get("currency") and len(priced_in) > 1:
+                self._problem(
+                    "sale-prices", name, "currency", "prices are in several currencies: say which one this amount is in"
+                )
             if body.get("unit_price") is not None:
                 mode.append(FIXED)
                 value.append(parse_unit_price_e4(body["unit_price"]))

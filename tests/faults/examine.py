@@ -1,5 +1,6 @@
 """What is in Postgres, against what the clients were told."""
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 from app.db.engine import Database
 from tests.faults.load import Load
-from tests.faults.wire import Wire
+from tests.faults.wire import Answer, Wire
 
 # One row an id: a client's id that was decided twice would be there under two instants.
 _STORED = "SELECT id, count(*) AS times, min(encode(sha256(reply), 'hex')) AS digest FROM decisions GROUP BY id"
@@ -55,9 +56,19 @@ async def ask_again(port: int, load: Load, *, most: int = 200) -> None:
     """Late repetitions get what was answered then: quotes by their id, refusals by the same request."""
     async with Wire(port) as wire:
         for quote_id in list(load.acknowledged)[-most:]:
-            answer = await wire.exchange("GET", f"/v1/quotes/{quote_id}")
+            answer = await _answered(wire, "GET", f"/v1/quotes/{quote_id}")
             assert (answer.status, hashlib.sha256(answer.body).digest()) == (200, load.acknowledged[quote_id]), (quote_id, answer)
         for key, (body, digest) in list(load.refused.items())[-most:]:
-            answer = await wire.exchange("POST", "/v1/quotes", body, headers={"Idempotency-Key": str(key)})
+            answer = await _answered(wire, "POST", "/v1/quotes", body, headers={"Idempotency-Key": str(key)})
             assert (answer.status, answer.headers["idempotent-replayed"]) == (422, "true")
             assert hashlib.sha256(answer.body).digest() == digest
+
+
+async def _answered(wire: Wire, method: str, path: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None) -> Answer:
+    """The reply of a service whose database may only just have come back, so that 503 means to ask once more."""
+    for _ in range(100):
+        answer = await wire.exchange(method, path, body, headers=headers)
+        if answer.status != 503:
+            break
+        await asyncio.sleep(0.1)
+    return answer

@@ -105,3 +105,21 @@ def _arrays(value: Any) -> Any:
     elif isinstance(value, tuple | list):
         for one in value:
             yield from _arrays(one)
+
+
+def test_sale_amount_without_a_currency_needs_prices_in_one() -> None:
+    def prices(*currencies: str) -> dict[str, Any]:
+        return {
+            f"A|default|{code}|": {"sku": "A", "currency": code, "price_list": "default", "unit_price": "1299"}
+            for code in currencies
+        }
+
+    sales: dict[str, Any] = {"flash": {"name": "Flash", "scope": {}, "currency": None, "unit_price": "999", "schedule": None}}
+    body = {"currency": "USD", "lines": [{"id": "1", "sku": "A", "quantity": 1}]}
+
+    one = compile_price_book(rows_of({"prices": prices("USD"), "sale-prices": sales}, 1, 0))
+    assert engine_replies(one, [body], [0])[0]["total"] == 999
+
+    with pytest.raises(BookError) as refused:
+        compile_price_book(rows_of({"prices": prices("USD", "JPY"), "sale-prices": sales}, 1, 0))
+    assert [(problem.id, problem.path) for problem in refused.value.problems] == [("flash", "currency")]
