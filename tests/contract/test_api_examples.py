@@ -145,10 +145,12 @@ def test_what_is_not_enforced_yet_is_refused_and_not_ignored(
     assert {(error["path"], error["code"]) for error in reply.json()["errors"]} == {(name, "not_available") for name in refused}
 
 
-def test_an_amount_without_a_currency_is_refused(shop: httpx.Client) -> None:
-    reply = shop.put("/v1/sale-prices/nowhere", json=FLASH)
+def test_an_amount_without_a_currency_is_refused_among_several(shop: httpx.Client) -> None:
+    for currency in ("USD", "EUR"):
+        assert shop.put("/v1/prices/SKU-2?publish=now", json={"currency": currency, "unit_price": "1"}).is_success
+    reply = shop.put("/v1/sale-prices/nowhere?publish=now", json=FLASH)
 
-    assert is_problem(reply, 422, "validation")
+    assert reply.status_code == 422
     assert places(reply) == ["currency"]
 
 
