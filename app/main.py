@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
-from app.db.engine import Database, DatabaseUnreachable, pool_usage, require_durable
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable
 from app.db.migrate import SchemaState, schema_state
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
@@ -158,6 +158,7 @@ class Service:
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
+        asyncio.get_running_loop().set_exception_handler(report_loop_error)
         try:
             await self._prepare_database()
             await self.authenticator.refresh()

@@ -138,6 +138,16 @@ def consume(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
+def report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's exception handler that leaves out what is no news.
+
+    When a connection is lost in the middle of a COPY, asyncpg raises in the caller and also leaves a future with the same loss unread.
+    """
+    is_told = isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError)
+    if not is_told or isinstance(context.get("future"), asyncio.Task):
+        loop.default_exception_handler(context)
+
+
 async def require_durable(connection: asyncpg.Connection) -> None:
     """Raises NotDurable unless the server keeps what it acknowledges over a crash; holds the session to the setting found.
 

@@ -1,10 +1,14 @@
-"""The pooled connections of the control plane."""
+"""What happens to connections that are lost."""
 
 import asyncio
+import gc
+import logging
 
+import asyncpg
+import pytest
 from sqlalchemy import text
 
-from app.db.engine import Database, transaction
+from app.db.engine import Database, report_loop_error, transaction
 
 
 async def test_after_a_restart_of_the_server_nobody_is_handed_a_dead_connection(database: Database) -> None:
@@ -24,3 +28,22 @@ async def test_after_a_restart_of_the_server_nobody_is_handed_a_dead_connection(
     await engine.dispose()
 
     assert found != pid
+
+
+async def test_a_loss_that_a_caller_was_told_is_not_reported_again(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(report_loop_error)
+
+    async def fail() -> None:
+        raise asyncpg.ConnectionDoesNotExistError("nobody was told of this one")
+
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        loop.create_future().set_exception(asyncpg.ConnectionDoesNotExistError("lost"))
+        loop.create_future().set_exception(ValueError("something else"))
+        task = asyncio.create_task(fail())
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+
+    reported = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert sorted(reported) == ["nobody was told of this one", "something else"]
