@@ -1,11 +1,15 @@
 """What a quote is asked for: one basket with its context, as the core sees it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+type Attributes = Mapping[str, str | int | bool]
+
+_NONE: Attributes = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Basket:
+class Basket(NamedTuple):
     """The lines of one request and everything that a condition may ask about them.
 
     `skus`, `line_ids` and `quantities_milli` run along the lines. `at_us` is the instant in microseconds since 1970 UTC.
@@ -28,7 +32,7 @@ class Basket:
     spend_minor: int | None = None
     days_since_last_order: int | None = None
     codes: tuple[str, ...] = ()
-    attributes: Mapping[str, str | int | bool] = field(default_factory=dict)
-    customer_attributes: Mapping[str, str | int | bool] = field(default_factory=dict)
+    attributes: Attributes = _NONE
+    customer_attributes: Attributes = _NONE
     shipping_minor: int | None = None
     points: int = 0

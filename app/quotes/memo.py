@@ -8,7 +8,7 @@ order promotions then take their turns on it; every other basket goes through th
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -164,7 +164,7 @@ def _learn(memo: Memo, book: PriceBook, wanted: Sequence[tuple[Basket, Lines | N
         for key in zip(basket.skus, basket.quantities_milli, strict=True):
             if key not in lines and (id(lines), key) not in seen:
                 seen.add((id(lines), key))
-                alone.append(replace(basket, skus=(key[0],), line_ids=("",), quantities_milli=(key[1],), shipping_minor=None))
+                alone.append(basket._replace(skus=(key[0],), line_ids=("",), quantities_milli=(key[1],), shipping_minor=None))
                 places.append((lines, key))
     if not alone:
         return False
