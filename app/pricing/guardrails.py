@@ -41,6 +41,10 @@ class Bounds(NamedTuple):
     ceiling_e4: Int64s
     ceiling_rule: Int64s
 
+    def only(self, line: Int64s) -> "Bounds":
+        """The bounds of some lines."""
+        return Bounds(*(column[line] for column in self))
+
 
 def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
     """Give every SKU its bounds: per field the most specific scope, among equals the tighter, then the lower id."""

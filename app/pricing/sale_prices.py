@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.allocation import groups_of
+from app.pricing.groups import groups_of
 from app.pricing.money import PPM, Int64s, Rounding, round_mul_div
 from app.pricing.schedule import ScheduleTable, is_active
 from app.pricing.scope import ScopeIndex, candidates

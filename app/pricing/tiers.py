@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.pricing.allocation import Groups, groups_of
+from app.pricing.groups import Groups, groups_of
 from app.pricing.money import (
     AMOUNT_E7_MAX,
     E7,
