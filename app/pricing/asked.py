@@ -1,6 +1,7 @@
 """What is asked for, as columns: the lines of a batch, their baskets, and the contexts these share."""
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
             contexts.append(basket)
         context.append(known)
     count = np.array([len(basket.skus) for basket in baskets], np.int64)
+    n_lines = int(count.sum())
     row_of_sku = book.assortment.row_of_sku
     return _asked(
         book,
@@ -46,8 +48,8 @@ def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
         np.array(context, np.int64),
         np.cumsum(count) - count,
         np.repeat(np.arange(count.size), count),
-        np.array([row_of_sku.get(sku, -1) for basket in baskets for sku in basket.skus], np.int64),
-        np.array([quantity for basket in baskets for quantity in basket.quantities_milli], np.int64),
+        np.fromiter(map(row_of_sku.get, chain.from_iterable(basket.skus for basket in baskets), repeat(-1)), np.int64, n_lines),
+        np.fromiter(chain.from_iterable(basket.quantities_milli for basket in baskets), np.int64, n_lines),
     )
 
 
@@ -55,7 +57,7 @@ def asked_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantitie
     """The columns of SKUs in one context, each a basket of its own."""
     row_of_sku = book.assortment.row_of_sku
     each = np.arange(len(skus))
-    rows = np.array([row_of_sku.get(sku, -1) for sku in skus], np.int64)
+    rows = np.fromiter(map(row_of_sku.get, skus, repeat(-1)), np.int64, each.size)
     return _asked(book, (context,), np.zeros(each.size, np.int64), each, each, rows, np.array(quantities_milli, np.int64))
 
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from app.pricing.allocation import allocate_within
-from app.pricing.asking import ask
+from app.pricing.asking import Offers, ask
 from app.pricing.by_line import wanted_of
 from app.pricing.groups import Groups
 from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_div
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.reasons import Reason
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, Kind, Level, Offer, Reward
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, Kind, Level, Reward
 from app.pricing.stacking import NO_RULE, Lines, Orders
 from app.pricing.taken import Taken
 from app.pricing.verdicts import Scoped, Verdict, judge
@@ -52,7 +52,7 @@ class Turned(NamedTuple):
     closed_reason: Int64s
     settled: Int64s
     is_applied: Bools
-    offer: Offer | None
+    offers: Offers  # by place among the settled
     pair: Int64s  # of the live pairs
     taken_minor: Int64s
     given_back_minor: Int64s
@@ -62,7 +62,7 @@ class Turned(NamedTuple):
 
 
 _NONE = np.zeros(0, np.int64)
-_NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, None, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
+_NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
 
 
 def take_turn(work: Work, live: Live, taken: Taken, chosen: Int64s) -> Turned:
@@ -137,7 +137,7 @@ def _settle(
 ) -> Turned:
     """Limit rewards to what is left, to caps and to guardrails."""
     lines, policy, line, rule, basket = work.lines, work.policy, live.line[pair], live.rule[chosen], live.basket[chosen]
-    reward = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy)
+    reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy)
     running = lines.running_minor[line]
     if is_eligible is not None:
         running = np.where(is_eligible, running, 0)
@@ -182,7 +182,7 @@ def _settle(
     return turned._replace(
         settled=chosen,
         is_applied=is_applied,
-        offer=reward.offer,
+        offers=offers,
         pair=pair,
         taken_minor=took,
         given_back_minor=given_back,

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from app.pricing.asking import ask
+from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason
@@ -83,7 +83,7 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
     turn = turns_by_line(live.line) if is_by_line.all() else _mixed_turns(work, live, is_by_line)
     n_turns = int(turn.max()) + 1
     own = is_by_line.nonzero()[0]
-    lone, offer = _by_line(work, live, taken, own, turn, n_turns)
+    lone, offers = _by_line(work, live, taken, own, turn, n_turns)
     tied = (~is_by_line).nonzero()[0]
     turn_of_tied = turn[live.groups.starts[tied]]
     taken_minor, given_back_minor = np.zeros(turn.size, np.int64), np.zeros(turn.size, np.int64)
@@ -94,7 +94,7 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
             turned = take_turn(work, live, taken, together)
             _note(live, turned, outcome)
             taken_minor[turned.pair], given_back_minor[turned.pair] = turned.taken_minor, turned.given_back_minor
-    _note_by_line(live, lone, own, offer, outcome)
+    _note_by_line(live, lone, own, offers, outcome)
     taken_minor[lone.pair], given_back_minor[lone.pair] = lone.taken_minor, lone.given_back_minor
     rule = live.rule[live.groups.group]
     for at, is_back in _in_order(turn, taken_minor, given_back_minor):
@@ -150,11 +150,11 @@ def _mixed_turns(work: Work, live: Live, is_by_line: Bools) -> Int64s:
     return turns_of_units(both // n_lines, both % n_lines)[unit]
 
 
-def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_turns: int) -> tuple[ByLine, Offer | None]:
+def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_turns: int) -> tuple[ByLine, Offers]:
     """The pairs of the applications that work line by line, laid out by their turns, and what their kinds say besides."""
     pair, groups = live.groups.chosen(own)
     line = live.line[pair]
-    reward = ask(
+    reward, offers = ask(
         work.promotions, work.kinds, live.rule[own], live.basket[own], groups, line, work.lines, work.orders, work.policy
     )
     wanted = wanted_of(reward, groups, line, work.lines, work.policy)
@@ -173,7 +173,7 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         None if taken.is_exclusive is None else np.zeros(pair.size, np.bool_),
         np.zeros(pair.size, np.bool_),
     )
-    return lone, reward.offer
+    return lone, offers
 
 
 def _note(live: Live, turned: Turned, outcome: Outcome) -> None:
@@ -183,48 +183,47 @@ def _note(live: Live, turned: Turned, outcome: Outcome) -> None:
         outcome.reason[at], outcome.slot[at] = turned.verdict.reason, turned.verdict.slot
         outcome.needed[at], outcome.unit[at] = turned.verdict.needed, turned.verdict.unit
     outcome.reason[live.app[turned.closed]] = turned.closed_reason
-    _note_settled(live.app[turned.settled], turned.is_applied, turned.offer, outcome)
+    _note_settled(live.app[turned.settled], turned.is_applied, turned.offers, outcome)
 
 
-def _note_settled(app: Int64s, is_applied: Bools, offer: Offer | None, outcome: Outcome) -> None:
+def _note_settled(app: Int64s, is_applied: Bools, offers: Offers, outcome: Outcome) -> None:
     """Write down what became of applications (n,) that had an eligible line."""
     outcome.is_applied[app] = is_applied
-    reason = np.where(is_applied, Reason.APPLIED, Reason.NOTHING_TO_DISCOUNT)
-    if offer is not None:
-        reason = np.where(offer.reason == Reason.APPLIED, reason, offer.reason)
-        outcome.needed[app], outcome.unit[app] = offer.needed, offer.unit
-        outcome.next_step[app], outcome.next_needed[app] = offer.next_step, offer.next_needed
-        outcome.next_times[app] = offer.next_times
-    outcome.reason[app] = reason
+    outcome.reason[app] = np.where(is_applied, Reason.APPLIED, Reason.NOTHING_TO_DISCOUNT)
+    for own, offer in offers:
+        at = app[own]
+        outcome.reason[at] = np.where(offer.reason == Reason.APPLIED, outcome.reason[at], offer.reason)
+        outcome.needed[at], outcome.unit[at] = offer.needed, offer.unit
+        outcome.next_step[at], outcome.next_needed[at], outcome.next_times[at] = offer[3:]
 
 
-def _note_by_line(live: Live, lone: ByLine, own: Int64s, offer: Offer | None, outcome: Outcome) -> None:
+def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome: Outcome) -> None:
     """Write down what became of applications whose lines took their turns by themselves."""
-    n_live = live.app.size
-    is_applied = np.zeros(n_live, np.bool_)
+    is_applied = np.zeros(live.app.size, np.bool_)
     is_applied[lone.app[lone.taken_minor.nonzero()[0]]] = True
     is_closed = lone.is_grouped
     for cause in (lone.is_blocked, lone.is_on_sale):
         if cause is not None:
             is_closed = is_closed | cause
-    if is_closed.any():
-        has_eligible = np.zeros(n_live, np.bool_)
-        has_eligible[lone.app[~is_closed]] = True
-        is_open = has_eligible[own]
-        closed = own[~is_open]
-        why = np.zeros(live.line.size, np.int64)
-        for reason, cause in (
-            (Reason.GROUP_TAKEN, lone.is_grouped),
-            (Reason.EXCLUSIVE_TAKEN, lone.is_blocked),
-            (Reason.ON_SALE, lone.is_on_sale),
-        ):
-            if cause is not None:
-                why[lone.pair[cause]] = reason
-        # Of several lines the first one's reason stands.
-        outcome.reason[live.app[closed]] = why[live.groups.starts[closed]]
-        own = own[is_open]
-        offer = None if offer is None else Offer(*(column[is_open] for column in offer))
-    _note_settled(live.app[own], is_applied[own], offer, outcome)
+    closed_pair = is_closed.nonzero()[0]
+    if closed_pair.size == 0:
+        _note_settled(live.app[own], is_applied[own], offers, outcome)
+        return
+    is_open = np.zeros(live.app.size, np.bool_)
+    is_open[lone.app[~is_closed]] = True
+    why = np.full(live.line.size, Reason.GROUP_TAKEN)
+    for reason, cause in ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.ON_SALE, lone.is_on_sale)):
+        if cause is not None:
+            why[lone.pair[cause]] = reason
+    is_open_own = is_open[own]
+    closed = own[~is_open_own]
+    # Of several lines the first one's reason stands.
+    outcome.reason[live.app[closed]] = why[live.groups.starts[closed]]
+    settled = own[is_open_own]
+    place = np.cumsum(is_open_own) - 1
+    kept = [(at, offer, is_open_own[at]) for at, offer in offers]
+    open_offers = [(place[at[is_kept]], Offer(*(column[is_kept] for column in offer))) for at, offer, is_kept in kept]
+    _note_settled(live.app[settled], is_applied[settled], open_offers, outcome)
 
 
 def _in_order(turn: Int64s, taken: Int64s, given_back: Int64s) -> Iterator[tuple[Int64s, bool]]:
