@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.groups import Groups, groups_of
+from app.pricing.groups import Groups, groups_of, groups_of_sizes
 from app.pricing.money import Bools, Int64s
 
 NO_RULE: Final = -1
@@ -97,3 +97,11 @@ def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: in
     groups = groups_of(own)
     first = own[groups.starts]
     return Applications(first >> rule_bits, first & ((1 << rule_bits) - 1), groups, key & ((1 << line_bits) - 1))
+
+
+def whole_orders(basket: Int64s, rule: Int64s, first_line: Int64s) -> Applications:
+    """Applications (n_apps,), by basket and sequence, whose scopes have all lines of their baskets."""
+    count = first_line[basket + 1] - first_line[basket]
+    groups = groups_of_sizes(count)
+    line = np.arange(groups.group.size) - (groups.starts - first_line[basket])[groups.group]
+    return Applications(basket, rule, groups, line)

@@ -4,7 +4,6 @@ Most applications end where their condition is judged; the others take their tur
 The running amounts of the lines are changed in place, turn by turn; everything else is read. Source: SEMANTICS.md, Promotions.
 """
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -54,8 +53,7 @@ def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
     if on_amounts.size:
         own = on_amounts[~table.is_judged_late[apps.rule[on_amounts]]]
         if own.size:
-            pair, groups = apps.lines.chosen(own)
-            scoped = Scoped(apps.basket[own], groups, apps.line[pair], work.lines, work.orders)
+            scoped = Scoped(apps.basket[own], own, apps.lines, apps.line, work.lines, work.orders)
             verdict = judge(table, work.facts, apps.rule[own], context[own], scoped)
             outcome.reason[own], outcome.slot[own] = verdict.reason, verdict.slot
             outcome.needed[own], outcome.unit[own] = verdict.needed, verdict.unit
@@ -64,14 +62,16 @@ def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
 
 
 def _live(work: Work, apps: Applications, chosen: Int64s, level: Level) -> Live:
-    pair, groups = apps.lines.chosen(chosen)
+    lines = work.lines
+    pair, groups = (slice(None), apps.lines) if chosen.size == apps.rule.size else apps.lines.chosen(chosen)
     line, rule = apps.line[pair], apps.rule[chosen]
-    is_on_sale: Bools | None = None
-    if work.lines.is_on_sale.any():
-        is_on_sale = work.promotions.not_on_sale[rule][groups.group] & work.lines.is_on_sale[line]
-        if not is_on_sale.any():
-            is_on_sale = None
-    return Live(level, chosen, rule, apps.basket[chosen], groups, line, is_on_sale)
+    is_on_sale = is_taken = None
+    if lines.is_on_sale.any():
+        is_on_sale = work.promotions.not_on_sale[rule][groups.group] & lines.is_on_sale[line]
+        is_on_sale = is_on_sale if is_on_sale.any() else None
+    if level == "order" and lines.is_exclusively_taken.any():
+        is_taken = lines.is_exclusively_taken[line]
+    return Live(level, chosen, rule, apps.basket[chosen], groups, line, is_on_sale, is_taken)
 
 
 def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
@@ -96,15 +96,22 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
             taken_minor[turned.pair], given_back_minor[turned.pair] = turned.taken_minor, turned.given_back_minor
     _note_by_line(live, lone, own, offers, outcome)
     taken_minor[lone.pair], given_back_minor[lone.pair] = lone.taken_minor, lone.given_back_minor
-    rule = live.rule[live.groups.group]
-    for at, is_back in _in_order(turn, taken_minor, given_back_minor):
-        line = live.line[at]
-        flags = np.full(at.size, is_back)
-        no = np.zeros(at.size, np.bool_)
+    _write_lines(work, live, outcome, turn, taken_minor, given_back_minor)
+
+
+def _write_lines(work: Work, live: Live, outcome: Outcome, turn: Int64s, taken_minor: Int64s, given_back_minor: Int64s) -> None:
+    """Write down what line promotions took of lines, and what guardrails gave back."""
+    took, back, blocks = _in_order(turn, taken_minor, given_back_minor)
+    line, rule, amount = live.line[took], live.rule[live.groups.group[took]], -taken_minor[took]
+    back_line = live.line[back]
+    back_rule, back_amount = work.lines.floor_rule[back_line], given_back_minor[back]
+    yes, no = np.ones(back.size, np.bool_), np.zeros(live.line.size, np.bool_)
+    for is_back, low, high in blocks:
+        at, flags = slice(low, high), no[: high - low]
         if is_back:
-            outcome.on_lines.append(Adjustment(line, work.lines.floor_rule[line], given_back_minor[at], flags, no))
+            outcome.on_lines.append(Adjustment(back_line[at], back_rule[at], back_amount[at], yes[at], flags))
         else:
-            outcome.on_lines.append(Adjustment(line, rule[at], -taken_minor[at], flags, no))
+            outcome.on_lines.append(Adjustment(line[at], rule[at], amount[at], flags, flags))
 
 
 def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
@@ -126,7 +133,9 @@ def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: O
     no, yes = np.zeros(took.size, np.bool_), np.ones(took.size, np.bool_)
     rule = live.rule[live.groups.group[took]]
     outcome.on_lines.append(Adjustment(live.line[took], rule, -taken_minor[took], no, yes))
-    for at, is_back in _in_order(turn, amount_minor, dropped_minor):
+    took, back, blocks = _in_order(turn, amount_minor, dropped_minor)
+    for is_back, low, high in blocks:
+        at = (back if is_back else took)[low:high]
         whose, amount = (dropped_rule, dropped_minor) if is_back else (live.rule, -amount_minor)
         flags = np.full(at.size, is_back)
         outcome.on_orders.append(Adjustment(live.basket[at], whose[at], amount[at], flags, np.ones(at.size, np.bool_)))
@@ -171,7 +180,7 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         np.zeros(pair.size, np.int64),
         np.zeros(pair.size, np.int64),
         None if taken.is_exclusive is None else np.zeros(pair.size, np.bool_),
-        np.zeros(pair.size, np.bool_),
+        np.ones(pair.size, np.bool_),
     )
     return lone, offers
 
@@ -201,16 +210,15 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
     """Write down what became of applications whose lines took their turns by themselves."""
     is_applied = np.zeros(live.app.size, np.bool_)
     is_applied[lone.app[lone.taken_minor.nonzero()[0]]] = True
-    is_closed = lone.is_grouped
+    is_open_pair = lone.is_free
     for cause in (lone.is_blocked, lone.is_on_sale):
         if cause is not None:
-            is_closed = is_closed | cause
-    closed_pair = is_closed.nonzero()[0]
-    if closed_pair.size == 0:
+            is_open_pair = is_open_pair & ~cause
+    if is_open_pair.all():
         _note_settled(live.app[own], is_applied[own], offers, outcome)
         return
     is_open = np.zeros(live.app.size, np.bool_)
-    is_open[lone.app[~is_closed]] = True
+    is_open[lone.app[is_open_pair]] = True
     why = np.full(live.line.size, Reason.GROUP_TAKEN)
     for reason, cause in ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.ON_SALE, lone.is_on_sale)):
         if cause is not None:
@@ -226,19 +234,21 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
     _note_settled(live.app[settled], is_applied[settled], open_offers, outcome)
 
 
-def _in_order(turn: Int64s, taken: Int64s, given_back: Int64s) -> Iterator[tuple[Int64s, bool]]:
-    """Blocks of what was taken and of what was given back (n,), each turn's give-backs behind what it took, and before the next turn's."""
+def _in_order(turn: Int64s, taken: Int64s, given_back: Int64s) -> tuple[Int64s, Int64s, list[tuple[bool, int, int]]]:
+    """Where something was taken and where given back (n,), and how both follow: each turn's give-backs before the next turn.
+
+    Blocks are of what was given back or not, from where to where.
+    """
     took, back = taken.nonzero()[0], given_back.nonzero()[0]
     if back.size == 0:
-        # Sorted by the sequence of the promotions, which on each line is that of the turns.
-        yield took, False
-        return
+        # In the sequence of the promotions, which on each line is that of the turns.
+        return took, back, [(False, 0, took.size)]
     n_turns = int(turn.max()) + 1
     (took_order, took_first), (back_order, back_first) = by_turn(turn[took], n_turns), by_turn(turn[back], n_turns)
+    blocks: list[tuple[bool, int, int]] = []
     low = 0
-    for number, (back_low, back_high) in enumerate(pairwise(back_first)):
+    for high, (back_low, back_high) in zip(took_first[1:], pairwise(back_first), strict=True):
         if back_low < back_high:
-            yield took[took_order[low : took_first[number + 1]]], False
-            yield back[back_order[back_low:back_high]], True
-            low = took_first[number + 1]
-    yield took[took_order[low:]], False
+            blocks += [(False, low, high), (True, back_low, back_high)]
+            low = high
+    return took[took_order], back[back_order], [*blocks, (False, low, took.size)]

@@ -56,6 +56,7 @@ class Packed(NamedTuple):
     base: Int64s
     cap_minor: Int64s
     has_cap: bool  # any of them
+    has_base: bool
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -65,13 +66,17 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([_BASES[one.of] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
         any(one.cap is not None for one in params),
+        any(one.of is not None for one in params),
     )
 
 
 def reward(packed: Packed, turn: Turn) -> Reward:
     """round(base × percent), on each line or once over the order."""
-    cap_minor = packed.cap_minor[turn.row] if packed.has_cap else None
-    return Reward(off_ppm=packed.off_ppm[turn.row], base=base_of(packed.base[turn.row], turn.policy), cap_minor=cap_minor)
+    return Reward(
+        off_ppm=packed.off_ppm[turn.row],
+        base=base_of(packed.base[turn.row] if packed.has_base else None, turn.row.size, turn.policy),
+        cap_minor=packed.cap_minor[turn.row] if packed.has_cap else None,
+    )
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
