@@ -73,8 +73,11 @@ _NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, 
 def take_turn(work: Work, live: Live, taken: Taken, chosen: Int64s) -> Turned:
     """Let applications that cannot feel one another take their turn."""
     turned, chosen = _judged_late(work, live, chosen)
-    if live.level == "order":
-        turned, chosen = _open_orders(live, taken, turned, chosen)
+    if live.level == "order" and chosen.size:
+        kept = why_kept(live, taken, chosen)
+        is_kept = kept > 0
+        if is_kept.any():
+            turned, chosen = turned.closing(chosen[is_kept], kept[is_kept]), chosen[~is_kept]
     if chosen.size == 0:
         return turned
     pair, groups = live.groups.chosen(chosen)
@@ -107,26 +110,27 @@ def _judged_late(work: Work, live: Live, chosen: Int64s) -> tuple[Turned, Int64s
     return _NOBODY._replace(failed=late[fails], verdict=verdict.only(fails)), chosen[~is_late]
 
 
-def _open_orders(live: Live, taken: Taken, turned: Turned, chosen: Int64s) -> tuple[Turned, Int64s]:
-    """Close the order promotions that others keep from the whole order, before their lines are looked at."""
+def why_kept(live: Live, taken: Taken, chosen: Int64s) -> Int64s:
+    """Why others keep order promotions (n,) from the whole order, with the reason of its first line; 0 where they do not."""
     basket = live.basket[chosen]
     why = np.zeros(chosen.size, np.int64)
     if taken.group_place is not None:
         why[~taken.is_free[taken.cell(chosen, basket)]] = Reason.GROUP_TAKEN
     if taken.is_exclusive is not None:
         why[taken.is_blocked(chosen, basket)] = Reason.EXCLUSIVE_TAKEN
-    is_closed = why > 0
-    if not is_closed.any():
-        return turned, chosen
-    first = live.groups.starts[chosen]
-    for reason, causes in ((Reason.EXCLUSIVE_TAKEN, live.is_taken), (Reason.ON_SALE, live.is_on_sale)):
-        if causes is not None:
-            why[causes[first]] = reason
-    return turned.closing(chosen[is_closed], why[is_closed]), chosen[~is_closed]
+    if live.is_taken is not None or live.is_on_sale is not None:
+        kept = (why > 0).nonzero()[0]
+        first = live.groups.starts[chosen[kept]]
+        for reason, causes in ((Reason.EXCLUSIVE_TAKEN, live.is_taken), (Reason.ON_SALE, live.is_on_sale)):
+            if causes is not None:
+                why[kept[causes[first]]] = reason
+    return why
 
 
 def _closed(live: Live, taken: Taken, chosen: Int64s, pair: Int64s, groups: Groups) -> Int64s | None:
     """Why the applications may not discount pairs (n_pairs,), 0 where they may; None where they may discount all."""
+    if live.level == "order" and live.is_taken is None and live.is_on_sale is None:
+        return None
     why = np.zeros(pair.size, np.int64)
     if live.level == "line":
         app, line = chosen[groups.group], live.line[pair]
@@ -168,16 +172,11 @@ def _settle(
     dropped, dropped_rule = np.zeros(chosen.size, np.int64), np.full(chosen.size, NO_RULE, np.int64)
     if is_allocated.any():
         is_apart = is_allocated[groups.group]
+        if not is_allocated.all():
+            weight = np.where(is_apart, weight, 0)
         # A cap shrinks rewards and never moves them: no line takes more than its own.
-        most = room if weight is running else np.minimum(room, np.where(is_apart, weight, 0))
-        split = allocate_within(
-            amount,
-            np.where(is_apart, weight, 0),
-            most,
-            groups,
-            remainder=policy.remainder,
-            rounding=policy.rounding,
-        )
+        most = room if weight is running else np.minimum(room, weight)
+        split = allocate_within(amount, weight, most, groups, remainder=policy.remainder, rounding=policy.rounding)
         given_back = np.where(is_apart, 0, np.maximum(wanted - room, 0))
         took = np.where(is_apart, split.taken_minor, wanted)
         dropped = split.dropped_minor

@@ -10,13 +10,14 @@ import numpy as np
 
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
+from app.pricing.groups import groups_of
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason
 from app.pricing.rewards import Level, Offer
-from app.pricing.sequence import by_turn, places_in_baskets, turns_by_line, turns_of_units
+from app.pricing.sequence import by_turn, turns_by_line, turns_of_units
 from app.pricing.stacking import NO_RULE, Adjustment, Applications, Outcome
 from app.pricing.taken import Taken, nothing_taken
-from app.pricing.together import Live, Turned, Work, take_turn
+from app.pricing.together import Live, Turned, Work, take_turn, why_kept
 from app.pricing.verdicts import Scoped, judge, judge_by_context
 
 
@@ -119,16 +120,25 @@ def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: O
         return
     live = _live(work, apps, chosen, "order")
     taken = nothing_taken(work.promotions, live.rule, np.zeros(work.orders.context.size, np.bool_))
-    turn = places_in_baskets(live.basket)
-    taken_minor = np.zeros(live.line.size, np.int64)
-    amount_minor, dropped_minor = np.zeros(turn.size, np.int64), np.zeros(turn.size, np.int64)
-    dropped_rule = np.full(turn.size, NO_RULE)
-    for number in range(int(turn.max()) + 1):
-        turned = take_turn(work, live, taken, (turn == number).nonzero()[0])
+    n_live = live.app.size
+    taken_minor, turn = np.zeros(live.line.size, np.int64), np.zeros(n_live, np.int64)
+    amount_minor, dropped_minor, dropped_rule = np.zeros(n_live, np.int64), np.zeros(n_live, np.int64), np.full(n_live, NO_RULE)
+    is_late = work.promotions.conditions.is_judged_late[live.rule]
+    waiting, number = np.arange(n_live), 0
+    while waiting.size:
+        first = groups_of(live.basket[waiting]).starts
+        chosen, waiting = waiting[first], np.delete(waiting, first)
+        turned = take_turn(work, live, taken, chosen)
         _note(live, turned, outcome)
         taken_minor[turned.pair] = turned.taken_minor
         amount_minor[turned.settled], dropped_minor[turned.settled] = turned.amount_minor, turned.dropped_minor
-        dropped_rule[turned.settled] = turned.dropped_rule
+        dropped_rule[turned.settled], turn[chosen] = turned.dropped_rule, number
+        number += 1
+        # What keeps an order from a promotion keeps it for good, so that the promotion need not wait to hear it; but its condition is asked first.
+        why = why_kept(live, taken, waiting)
+        is_kept = (why > 0) & ~is_late[waiting]
+        outcome.reason[live.app[waiting[is_kept]]] = why[is_kept]
+        waiting = waiting[~is_kept]
     took = taken_minor.nonzero()[0]
     no, yes = np.zeros(took.size, np.bool_), np.ones(took.size, np.bool_)
     rule = live.rule[live.groups.group[took]]

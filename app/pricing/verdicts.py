@@ -53,15 +53,7 @@ class Scoped(NamedTuple):
         return np.bincount(key >> sku_bits, minlength=self.orders.context.size)
 
 
-_FIGURES: Final = (
-    (SCOPE_SUBTOTAL, False),
-    (SCOPE_SUBTOTAL, True),
-    (SCOPE_QUANTITY, False),
-    (ORDER_SUBTOTAL, False),
-    (ORDER_SUBTOTAL, True),
-    (ORDER_QUANTITY, False),
-    (ORDER_DISTINCT, False),
-)
+_FIGURES: Final = (SCOPE_SUBTOTAL, SCOPE_QUANTITY, ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT)
 
 
 class Verdict(NamedTuple):
@@ -85,6 +77,8 @@ def judge_by_context(table: ConditionTable, facts: Facts, rule: Int64s, context:
     """
     tree = table.tree[rule]
     n_contexts, n_trees = facts.value.shape[1], table.rule_of_tree.size
+    if n_trees == 0:
+        return np.zeros(rule.size, np.int64), np.full(rule.size, -1), np.arange(rule.size)
     if n_contexts * n_trees <= rule.size:
         verdict = judge(table, facts, np.tile(table.rule_of_tree, n_contexts), np.repeat(np.arange(n_contexts), n_trees), None)
         shape = n_contexts, n_trees
@@ -150,11 +144,14 @@ def _actual(
     actual, is_known = facts.value[slot, context[app]], facts.is_known[slot, context[app]]
     if scoped is None:
         return actual, is_known
-    is_running = table.is_running[node]
-    for own_slot, own_running in _FIGURES:
-        at = ((slot == own_slot) & (is_running == own_running)).nonzero()[0]
-        if at.size:
-            actual[at] = scoped.figure(own_slot, is_running=own_running)[app[at]]
+    is_present = np.bincount(slot, minlength=len(SLOTS))
+    for own_slot in _FIGURES:
+        if is_present[own_slot]:
+            at = (slot == own_slot).nonzero()[0]
+            is_running = table.is_running[node[at]]
+            for own, runs in ((at[~is_running], False), (at[is_running], True)):
+                if own.size:
+                    actual[own] = scoped.figure(own_slot, is_running=runs)[app[own]]
             is_known[at] = True
     return actual, is_known
 
