@@ -12,8 +12,8 @@ from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
 from app.pricing.groups import groups_of
 from app.pricing.money import Bools, Int64s
-from app.pricing.reasons import Reason
-from app.pricing.rewards import Level, Offer
+from app.pricing.reasons import Reason, Unit
+from app.pricing.rewards import Level
 from app.pricing.sequence import by_turn, turns_by_line, turns_of_units
 from app.pricing.stacking import NO_RULE, Adjustment, Applications, Outcome
 from app.pricing.taken import Taken, nothing_taken
@@ -85,7 +85,22 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
     n_turns = int(turn.max()) + 1
     own = is_by_line.nonzero()[0]
     lone, offers = _by_line(work, live, taken, own, turn, n_turns)
-    tied = (~is_by_line).nonzero()[0]
+    if own.size == live.app.size:
+        for number in range(n_turns):
+            lone.take_turn(number, work.lines, taken, work.policy)
+        _write_lines(work, outcome, lone.first, lone.line, live.rule[lone.app], lone.taken_minor, lone.given_back_minor)
+    else:
+        taken_minor, given_back_minor = _take_mixed(work, live, taken, lone, (~is_by_line).nonzero()[0], turn, n_turns, outcome)
+        order, first = by_turn(turn, n_turns)
+        rule = live.rule[live.groups.group[order]]
+        _write_lines(work, outcome, first, live.line[order], rule, taken_minor[order], given_back_minor[order])
+    _note_by_line(live, lone, own, offers, outcome)
+
+
+def _take_mixed(
+    work: Work, live: Live, taken: Taken, lone: ByLine, tied: Int64s, turn: Int64s, n_turns: int, outcome: Outcome
+) -> tuple[Int64s, Int64s]:
+    """Let pairs by themselves and applications that tie lines together take their turns. Gives what was taken and given back (n_pairs,)."""
     turn_of_tied = turn[live.groups.starts[tied]]
     taken_minor, given_back_minor = np.zeros(turn.size, np.int64), np.zeros(turn.size, np.int64)
     for number in range(n_turns):
@@ -95,24 +110,25 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
             turned = take_turn(work, live, taken, together)
             _note(live, turned, outcome)
             taken_minor[turned.pair], given_back_minor[turned.pair] = turned.taken_minor, turned.given_back_minor
-    _note_by_line(live, lone, own, offers, outcome)
     taken_minor[lone.pair], given_back_minor[lone.pair] = lone.taken_minor, lone.given_back_minor
-    _write_lines(work, live, outcome, turn, taken_minor, given_back_minor)
+    return taken_minor, given_back_minor
 
 
-def _write_lines(work: Work, live: Live, outcome: Outcome, turn: Int64s, taken_minor: Int64s, given_back_minor: Int64s) -> None:
-    """Write down what line promotions took of lines, and what guardrails gave back."""
-    took, back, blocks = _in_order(turn, taken_minor, given_back_minor)
-    line, rule, amount = live.line[took], live.rule[live.groups.group[took]], -taken_minor[took]
-    back_line = live.line[back]
-    back_rule, back_amount = work.lines.floor_rule[back_line], given_back_minor[back]
-    yes, no = np.ones(back.size, np.bool_), np.zeros(live.line.size, np.bool_)
+def _write_lines(
+    work: Work, outcome: Outcome, first: list[int], line: Int64s, rule: Int64s, taken_minor: Int64s, given_back_minor: Int64s
+) -> None:
+    """Write down what line promotions took of lines, and what guardrails gave back (n_pairs,), turn by turn."""
+    took, back, blocks = _in_order(first, taken_minor, given_back_minor)
+    where, whose, amount = line[took], rule[took], -taken_minor[took]
+    back_where = line[back]
+    back_whose, back_amount = work.lines.floor_rule[back_where], given_back_minor[back]
+    yes, no = np.ones(back.size, np.bool_), np.zeros(line.size, np.bool_)
     for is_back, low, high in blocks:
         at, flags = slice(low, high), no[: high - low]
         if is_back:
-            outcome.on_lines.append(Adjustment(back_line[at], back_rule[at], back_amount[at], yes[at], flags))
+            outcome.on_lines.append(Adjustment(back_where[at], back_whose[at], back_amount[at], yes[at], flags))
         else:
-            outcome.on_lines.append(Adjustment(line[at], rule[at], amount[at], flags, flags))
+            outcome.on_lines.append(Adjustment(where[at], whose[at], amount[at], flags, flags))
 
 
 def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
@@ -143,12 +159,15 @@ def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: O
     no, yes = np.zeros(took.size, np.bool_), np.ones(took.size, np.bool_)
     rule = live.rule[live.groups.group[took]]
     outcome.on_lines.append(Adjustment(live.line[took], rule, -taken_minor[took], no, yes))
-    took, back, blocks = _in_order(turn, amount_minor, dropped_minor)
+    order, first_of_turn = by_turn(turn, number)
+    amount_minor, dropped_minor = amount_minor[order], dropped_minor[order]
+    took, back, blocks = _in_order(first_of_turn, amount_minor, dropped_minor)
     for is_back, low, high in blocks:
         at = (back if is_back else took)[low:high]
-        whose, amount = (dropped_rule, dropped_minor) if is_back else (live.rule, -amount_minor)
-        flags = np.full(at.size, is_back)
-        outcome.on_orders.append(Adjustment(live.basket[at], whose[at], amount[at], flags, np.ones(at.size, np.bool_)))
+        app = order[at]
+        whose, amount = (dropped_rule[app], dropped_minor[at]) if is_back else (live.rule[app], -amount_minor[at])
+        yes = np.ones(at.size, np.bool_)
+        outcome.on_orders.append(Adjustment(live.basket[app], whose, amount, yes if is_back else ~yes, yes))
 
 
 def _mixed_turns(work: Work, live: Live, is_by_line: Bools) -> Int64s:
@@ -220,45 +239,45 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
     """Write down what became of applications whose lines took their turns by themselves."""
     is_applied = np.zeros(live.app.size, np.bool_)
     is_applied[lone.app[lone.taken_minor.nonzero()[0]]] = True
-    is_open_pair = lone.is_free
+    _note_settled(live.app[own], is_applied[own], offers, outcome)
+    is_shut = ~lone.is_free
     for cause in (lone.is_blocked, lone.is_on_sale):
         if cause is not None:
-            is_open_pair = is_open_pair & ~cause
-    if is_open_pair.all():
-        _note_settled(live.app[own], is_applied[own], offers, outcome)
+            is_shut |= cause
+    shut = is_shut.nonzero()[0]
+    if shut.size == 0:
         return
-    is_open = np.zeros(live.app.size, np.bool_)
-    is_open[lone.app[is_open_pair]] = True
+    is_closed = np.zeros(live.app.size, np.bool_)
+    is_closed[lone.app[shut]] = True
+    if not live.groups.are_single:
+        is_closed[lone.app[~is_shut]] = False
+    closed = is_closed.nonzero()[0]
     why = np.full(live.line.size, Reason.GROUP_TAKEN)
     for reason, cause in ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.ON_SALE, lone.is_on_sale)):
         if cause is not None:
             why[lone.pair[cause]] = reason
-    is_open_own = is_open[own]
-    closed = own[~is_open_own]
-    # Of several lines the first one's reason stands.
-    outcome.reason[live.app[closed]] = why[live.groups.starts[closed]]
-    settled = own[is_open_own]
-    place = np.cumsum(is_open_own) - 1
-    kept = [(at, offer, is_open_own[at]) for at, offer in offers]
-    open_offers = [(place[at[is_kept]], Offer(*(column[is_kept] for column in offer))) for at, offer, is_kept in kept]
-    _note_settled(live.app[settled], is_applied[settled], open_offers, outcome)
+    at = live.app[closed]
+    # Of several lines the first one's reason stands, and what is closed offers nothing.
+    outcome.reason[at] = why[live.groups.starts[closed]]
+    outcome.needed[at], outcome.unit[at] = 0, Unit.NONE
+    outcome.next_step[at], outcome.next_needed[at], outcome.next_times[at] = -1, 0, 1
 
 
-def _in_order(turn: Int64s, taken: Int64s, given_back: Int64s) -> tuple[Int64s, Int64s, list[tuple[bool, int, int]]]:
-    """Where something was taken and where given back (n,), and how both follow: each turn's give-backs before the next turn.
+def _in_order(
+    first: list[int], taken_minor: Int64s, given_back_minor: Int64s
+) -> tuple[Int64s, Int64s, list[tuple[bool, int, int]]]:
+    """Where something was taken and where given back (n,), turn by turn, and how both follow: each turn's give-backs before the next turn.
 
     Blocks are of what was given back or not, from where to where.
     """
-    took, back = taken.nonzero()[0], given_back.nonzero()[0]
+    took, back = taken_minor.nonzero()[0], given_back_minor.nonzero()[0]
     if back.size == 0:
-        # In the sequence of the promotions, which on each line is that of the turns.
         return took, back, [(False, 0, took.size)]
-    n_turns = int(turn.max()) + 1
-    (took_order, took_first), (back_order, back_first) = by_turn(turn[took], n_turns), by_turn(turn[back], n_turns)
+    took_first, back_first = np.searchsorted(took, first).tolist(), np.searchsorted(back, first).tolist()
     blocks: list[tuple[bool, int, int]] = []
     low = 0
     for high, (back_low, back_high) in zip(took_first[1:], pairwise(back_first), strict=True):
         if back_low < back_high:
             blocks += [(False, low, high), (True, back_low, back_high)]
             low = high
-    return took[took_order], back[back_order], [*blocks, (False, low, took.size)]
+    return took, back, [*blocks, (False, low, took.size)]
