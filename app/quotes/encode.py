@@ -21,7 +21,11 @@ type Error = tuple[str, str, str]  # (path, code, message)
 
 _STATUS_NAMES: Final = tuple(status.name.lower() for status in LineStatus)
 _LINE_FAULTS: Final = frozenset(_STATUS_NAMES) - {"ok", "order_out_of_bounds"}
-_CODE_REASONS: Final = {CodeOutcome.REDUNDANT: "code_redundant", CodeOutcome.INVALID: "code_invalid"}
+_CODE_REASONS: Final = {  # in the order in which they are told
+    CodeOutcome.NO_MATCHING_LINES: "no_matching_lines",
+    CodeOutcome.REDUNDANT: "code_redundant",
+    CodeOutcome.INVALID: "code_invalid",
+}
 _MESSAGES: Final = {
     "no_price": "there is no price for this SKU in this currency and context",
     "mixed_tax": "the price of this line includes tax differently from the first line's",
@@ -39,7 +43,7 @@ class EncodedQuote(NamedTuple):
     subtotal_minor: int
     discount_minor: int
     total_minor: int  # shipping included
-    discount_by_kind: tuple[tuple[str, int], ...]
+    discount_by_kind: tuple[tuple[str, int], ...]  # (kind, minor units); a kind may be there more than once
 
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -88,12 +92,12 @@ class Writer:
         body = reply_body(
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
-            lines=self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low),
-            on_order=self.promotions.on_orders.get(number, ()),
+            lines=_entries(self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low)),
+            on_order=_entries(self.promotions.on_orders.get(number, ())),
             subtotal_minor=subtotal,
             merchandise_minor=merchandise,
-            not_applied=not_applied,
-            benefits=self._benefits(number, basket),
+            not_applied=_entries(not_applied),
+            benefits=_entries(self._benefits(number, basket)),
             personal=self.personal.get(number, ()),
         )
         return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
@@ -158,30 +162,18 @@ class Writer:
         if own is None:
             return (texts if basket.points == 0 else [*texts, _NO_POINTS]), ()
         ids = self.book.promotions.id
-        entries = [(rule, text, self.codes.get((number, rule)), "") for rule, text in zip(rules, texts, strict=True)]
-        entries += [
-            (
-                code.promotion,
-                json_text({"rule": ids[code.promotion], "code": code.text, "reason": "no_matching_lines"}),
-                code.text,
-                "no_matching_lines",
-            )
-            for code in own
-            if code.outcome == CodeOutcome.NO_MATCHING_LINES
-        ]
-        entries.sort(key=lambda entry: entry[0])
-        for outcome in (CodeOutcome.REDUNDANT, CodeOutcome.INVALID):
+        entries = [(text, self.codes.get((number, rule)), "") for rule, text in zip(rules, texts, strict=True)]
+        for outcome, reason in _CODE_REASONS.items():
             for code in own:
                 if code.outcome == outcome:
                     rule = {} if outcome == CodeOutcome.INVALID else {"rule": ids[code.promotion]}
-                    reason = _CODE_REASONS[outcome]
-                    entries.append((0, json_text({**rule, "code": code.text, "reason": reason}), code.text, reason))
-        shown = [text for _, text, _, _ in entries]
+                    entries.append((json_text({**rule, "code": code.text, "reason": reason}), code.text, reason))
+        shown = [text for text, _, _ in entries]
         if basket.points > 0:
             shown.append(_NO_POINTS)
         if self.book.policy.coupon_failure != "all":
             return shown, ()
-        refused = [(text, code, reason) for _, text, code, reason in entries if code is not None]
+        refused = [(text, code, reason) for text, code, reason in entries if code is not None]
         return shown, tuple(_refusal(basket, code, reason or _reason_in(text)) for text, code, reason in refused)
 
     def _tier_benefits(self, baskets: Sequence[Basket]) -> dict[int, list[tuple[int, str, str]]]:
@@ -227,6 +219,10 @@ class Writer:
         return tuple(errors)
 
 
+def _entries(texts: Sequence[str]) -> bytes:
+    return ",".join(texts).encode()
+
+
 def line_tail(start: str, net_unit_e4: int, subtotal_minor: int, total_minor: int, steps: str, adjustments: str) -> str:
     """A line from behind its id: `start` goes up to the unit price, steps and adjustments are entries without their brackets."""
     return (
@@ -239,26 +235,36 @@ def reply_body(
     basket: Basket,
     *,
     tax_included: bool | None,
-    lines: Sequence[str],
-    on_order: Sequence[str],
+    lines: bytes,
+    on_order: bytes,
     subtotal_minor: int,
     merchandise_minor: int,
-    not_applied: Sequence[str],
-    benefits: Sequence[str],
+    not_applied: bytes,
+    benefits: bytes,
     personal: Sequence[str],
 ) -> bytes:
-    """The members of a reply, in their order."""
+    """The members of a reply, in their order; lists are entries without their brackets."""
     shipping = basket.shipping_minor
     tax = "null" if tax_included is None else "true" if tax_included else "false"
     shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
     personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
-    return (
-        f'"currency":"{basket.currency}","tax_included":{tax},"lines":[{",".join(lines)}],"adjustments":[{",".join(on_order)}],'
-        f'"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
-        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},'
-        f'"not_applied":[{",".join(not_applied)}],"next_benefit":[{",".join(benefits)}],"selection":"exact",'
-        f'"personalised":{personalised},"disclosures":[]'
-    ).encode()
+    amounts = (
+        f'],"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
+        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},"not_applied":['
+    )
+    return b"".join(
+        (
+            f'"currency":"{basket.currency}","tax_included":{tax},"lines":['.encode(),
+            lines,
+            b'],"adjustments":[',
+            on_order,
+            amounts.encode(),
+            not_applied,
+            b'],"next_benefit":[',
+            benefits,
+            f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode(),
+        )
+    )
 
 
 _NO_POINTS: Final = '{"rule":"points","reason":"points_not_offered"}'

@@ -31,10 +31,11 @@ class PromotionTexts:
         self._basket_of_line = basket_of_line
         self._codes = codes
         self._phrases: Phrases = phrases_of(book)
+        self._told_order = self._order_of_telling()
         self.on_lines = self._line_adjustments()  # by line, in the order of application
         self.on_orders = self._order_adjustments()  # by basket
-        self.not_applied = self._not_applied()  # by basket, in sequence: promotions and entries
-        self.benefits = self._promotion_benefits()  # by basket, in sequence: promotions and entries
+        self.not_applied = self._not_applied()  # by basket, in the order of telling: promotions and entries
+        self.benefits = self._promotion_benefits()  # the same of next steps
         self.personal = self._personal()  # by basket: what the applied promotions have looked at
         self.by_kind = self._by_kind(n_baskets)  # by basket: what each kind took
 
@@ -71,10 +72,22 @@ class PromotionTexts:
                 found.setdefault(basket, []).append(f"{start}{amount}{code}}}")
         return found
 
+    def _order_of_telling(self) -> Int64s:
+        """The applications in the order of SEMANTICS.md, Not applied: by basket, line promotions by the first line of their scope."""
+        apps = self._applications
+        if apps.rule.size == 0:
+            return apps.rule
+        place = 2 * apps.line[apps.lines.starts]
+        is_order_level = apps.rule >= self._book.promotions.n_line_level
+        if is_order_level.any():
+            last_line = np.searchsorted(self._basket_of_line, apps.basket[is_order_level], side="right") - 1
+            place[is_order_level] = 2 * last_line + 1
+        return np.argsort(place, kind="stable")
+
     def _not_applied(self) -> dict[int, tuple[list[int], list[str]]]:
-        """The candidates that applied nowhere, by basket in sequence: their promotions, and their entries."""
+        """The candidates that applied nowhere, by basket: their promotions, and their entries."""
         outcome, apps = self._outcome, self._applications
-        at = np.flatnonzero(~outcome.is_applied)
+        at = self._told_order[~outcome.is_applied[self._told_order]]
         if at.size == 0:
             return {}
         rule, reason, unit = apps.rule[at], outcome.reason[at], outcome.unit[at]
@@ -103,10 +116,10 @@ class PromotionTexts:
         return f'"needed":"{needed}"' if reason == Reason.MIN_QUANTITY_NOT_MET else f'"needed":{needed}'
 
     def _promotion_benefits(self) -> dict[int, list[tuple[int, str]]]:
-        """The next steps of promotions by basket, in sequence: the promotion and the entry."""
+        """The next steps of promotions by basket: the promotion and the entry."""
         found: dict[int, list[tuple[int, str]]] = {}
         outcome, apps = self._outcome, self._applications
-        offered = np.flatnonzero(outcome.next_step >= 0)
+        offered = self._told_order[outcome.next_step[self._told_order] >= 0]
         columns = (apps.basket, apps.rule, outcome.next_step, outcome.next_needed, outcome.next_times)
         for number, rule, step, needed, times in zip(*(column[offered].tolist() for column in columns), strict=True):
             found.setdefault(number, []).append((rule, self._phrases.benefit[rule, step, needed, times]))

@@ -1,0 +1,192 @@
+"""Baskets put together from known lines: no arithmetic but sums, no text but what the lines bring."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from app.pricing.basket import Basket
+from app.pricing.book import PriceBook
+from app.pricing.money import AMOUNT_MINOR_MAX, E7, round_div
+from app.pricing.quote import LineLevel, price_order_level
+from app.quotes.encode import EncodedQuote, line_tail, reply_body
+from app.quotes.known import KnownLine
+from app.quotes.phrases import ID_STARTS, TEXTS
+from app.quotes.promotion_texts import PromotionTexts
+
+type Cluster = tuple[int, ...]  # places of lines that feel one another, ascending
+
+
+@dataclass(slots=True, eq=False)
+class Assembled:
+    """A basket put together from its lines."""
+
+    basket: Basket
+    lines: Sequence[KnownLine]
+    tails: list[bytes]
+    subtotal_minor: int
+    total_minor: int
+    not_applied: bytes
+    on_order: bytes = b""
+    benefits: Sequence[str] = ()
+    personal: Sequence[str] = ()
+    order_kinds: tuple[tuple[str, int], ...] = ()
+
+    def reply(self) -> EncodedQuote:
+        """Its reply."""
+        parts = [b""] * (2 * len(self.tails))
+        parts[::2] = [ID_STARTS[line_id] for line_id in self.basket.line_ids]
+        parts[1::2] = self.tails
+        parts[0] = parts[0][1:]  # without the comma
+        body = reply_body(
+            self.basket,
+            tax_included=self.lines[0].tax_included,
+            lines=b"".join(parts),
+            on_order=self.on_order,
+            subtotal_minor=self.subtotal_minor,
+            merchandise_minor=self.total_minor,
+            not_applied=self.not_applied,
+            benefits=",".join(self.benefits).encode() if self.benefits else b"",
+            personal=self.personal,
+        )
+        discount = self.subtotal_minor - self.total_minor
+        total = self.total_minor + (self.basket.shipping_minor or 0)
+        kinds = (*chain.from_iterable([line.by_kind for line in self.lines]), *self.order_kinds)
+        return EncodedQuote((), body, self.subtotal_minor, discount, total, kinds)
+
+
+def shared_candidates(lines: Sequence[KnownLine]) -> set[int]:
+    """The promotions that are candidates on more than one line."""
+    told = [line.told for line in lines]
+    shared: set[int] = set()
+    if len(set().union(*told)) != sum(map(len, told)):
+        seen: set[int] = set()
+        for own in told:
+            if not seen.isdisjoint(own):
+                shared |= seen & own.keys()
+            seen.update(own)
+    return shared
+
+
+def clusters(lines: Sequence[KnownLine], shared: Iterable[int]) -> list[Cluster]:
+    """Lines that feel one another: those in the scope of one promotion that sums, or that tell different reasons of one promotion."""
+    leader = list(range(len(lines)))
+
+    def lead(place: int) -> int:
+        while leader[place] != place:
+            place = leader[place]
+        return place
+
+    is_apart = True
+    for rule in shared:
+        places = [place for place, line in enumerate(lines) if rule in line.told]
+        if len({lines[place].told[rule] for place in places} - {b""}) > 1 or any(
+            rule in lines[place].summing for place in places
+        ):
+            is_apart = False
+            leads = sorted({lead(place) for place in places})
+            for other in leads[1:]:
+                leader[other] = leads[0]
+    if is_apart:
+        return []
+    members: dict[int, list[int]] = {}
+    for place in range(len(lines)):
+        members.setdefault(lead(place), []).append(place)
+    return [tuple(places) for places in members.values() if len(places) > 1]
+
+
+def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[int]) -> Assembled | None:
+    """Put a basket together from lines that do not feel one another; `shared` are the candidates of more than one of them.
+
+    None where lines still tell different reasons, or where there is an amount or a tax that the basket may not have.
+    """
+    subtotal = sum([line.subtotal_minor for line in lines])
+    if subtotal > AMOUNT_MINOR_MAX or len({line.tax_included for line in lines}) > 1:
+        return None
+    if shared:
+        reasons = _reasons(lines, shared)
+        if reasons is None:
+            return None
+    else:
+        reasons = [line.reasons for line in lines if line.reasons]
+    total = sum([line.total_minor for line in lines])
+    one = Assembled(basket, lines, [line.tail for line in lines], subtotal, total, b",".join(reasons))
+    if any(line.offers for line in lines):
+        _add_offers(one)
+    return one
+
+
+def _reasons(lines: Sequence[KnownLine], shared: set[int]) -> list[bytes] | None:
+    """What is told of the promotions, line by line: of a shared one on its first line, and nothing where it has applied somewhere.
+
+    None where lines do not agree on the reason.
+    """
+    told_of: dict[int, bytes] = {}
+    for line in lines:
+        for rule in shared & line.told.keys():
+            text = line.told[rule]
+            before = told_of.setdefault(rule, text)
+            if before != text:
+                if before and text:
+                    return None
+                told_of[rule] = b""
+    reasons: list[bytes] = []
+    for line in lines:
+        if shared.isdisjoint(line.told):
+            if line.reasons:
+                reasons.append(line.reasons)
+        else:
+            # Taken out when it is told, so that the next line with it does not tell it again.
+            reasons += [text for rule, own in line.told.items() if (text := told_of.pop(rule, b"") if rule in shared else own)]
+    return reasons
+
+
+def _add_offers(one: Assembled) -> None:
+    benefits: dict[int, str] = {}
+    personal: set[str] = set()
+    tiers: list[str] = []
+    for line_id, line in zip(one.basket.line_ids, one.lines, strict=True):
+        if line.offers is not None:
+            tier, own_benefits, own_personal = line.offers
+            if tier is not None:
+                tiers.append(f"{tier[0]}{TEXTS[line_id]}{tier[1]}")
+            benefits |= own_benefits
+            personal.update(own_personal)
+    one.benefits = [*tiers, *benefits.values()]
+    one.personal = sorted(personal)
+
+
+def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
+    """Let the order promotions take their turns on baskets put together from known lines, all in one vectorised call."""
+    if not found or book.promotions.n_line_level == len(book.promotions.id):
+        return
+    basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
+    columns = np.array([line.for_order.level for one in found for line in one.lines], np.int64).T
+    numbers, flags = list(columns[:-2]), [column.astype(np.bool_) for column in columns[-2:]]
+    level = LineLevel._make([basket, *numbers, *flags])
+    priced = price_order_level(book, [one.basket for one in found], level)
+    texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
+    net = round_div(priced.total_minor * E7, level.quantity_milli, book.policy.rounding).tolist()
+    totals: list[int] = priced.total_minor.tolist()
+    first = 0
+    for number, one in enumerate(found):
+        reasons = texts.not_applied.get(number)
+        if reasons is not None:
+            own = ",".join(reasons[1]).encode()
+            one.not_applied = b"%b,%b" % (one.not_applied, own) if one.not_applied else own
+        if number in texts.benefits:
+            one.benefits = [*one.benefits, *(text for _, text in texts.benefits[number])]
+        if number in texts.on_orders:
+            one.on_order = ",".join(texts.on_orders[number]).encode()
+            one.personal = sorted({*one.personal, *texts.personal.get(number, ())})
+            one.order_kinds = texts.by_kind[number]
+            for offset, line in enumerate(one.lines):
+                if taken := texts.on_lines[first + offset]:
+                    _, start, steps, adjustments = line.for_order
+                    adjustments = ",".join([adjustments, *taken] if adjustments else taken)
+                    one.tails[offset] = line_tail(
+                        start, net[first + offset], line.subtotal_minor, totals[first + offset], steps, adjustments
+                    ).encode()
+            one.total_minor = sum(totals[first : first + len(one.lines)])
+        first += len(one.lines)
