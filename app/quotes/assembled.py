@@ -11,7 +11,7 @@ from app.pricing.book import PriceBook
 from app.pricing.money import AMOUNT_MINOR_MAX, E7, round_div
 from app.pricing.quote import LineLevel, price_order_level
 from app.quotes.encode import EncodedQuote, line_tail, reply_body
-from app.quotes.known import KnownLine
+from app.quotes.known import KnownLine, Offers
 from app.quotes.phrases import ID_STARTS, TEXTS
 from app.quotes.promotion_texts import PromotionTexts
 
@@ -24,14 +24,14 @@ class Assembled:
 
     basket: Basket
     lines: Sequence[KnownLine]
-    tails: list[bytes]
+    tails: Sequence[bytes]
     subtotal_minor: int
     total_minor: int
     not_applied: bytes
+    by_kind: tuple[tuple[str, int], ...]
     on_order: bytes = b""
     benefits: Sequence[str] = ()
     personal: Sequence[str] = ()
-    order_kinds: tuple[tuple[str, int], ...] = ()
 
     def reply(self) -> EncodedQuote:
         """Its reply."""
@@ -52,8 +52,7 @@ class Assembled:
         )
         discount = self.subtotal_minor - self.total_minor
         total = self.total_minor + (self.basket.shipping_minor or 0)
-        kinds = (*chain.from_iterable([line.by_kind for line in self.lines]), *self.order_kinds)
-        return EncodedQuote((), body, self.subtotal_minor, discount, total, kinds)
+        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
 
 
 def shared_candidates(lines: Sequence[KnownLine]) -> set[int]:
@@ -101,59 +100,54 @@ def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[int]) -> A
 
     None where lines still tell different reasons, or where there is an amount or a tax that the basket may not have.
     """
-    subtotal = sum([line.subtotal_minor for line in lines])
-    if subtotal > AMOUNT_MINOR_MAX or len({line.tax_included for line in lines}) > 1:
+    tails, subtotals, totals, taxes, _, reasons, _, by_kind, tiers, offers, _ = zip(*lines, strict=True)
+    subtotal = sum(subtotals)
+    if subtotal > AMOUNT_MINOR_MAX or len(set(taxes)) > 1:
         return None
-    if shared:
-        reasons = _reasons(lines, shared)
-        if reasons is None:
-            return None
-    else:
-        reasons = [line.reasons for line in lines if line.reasons]
-    total = sum([line.total_minor for line in lines])
-    one = Assembled(basket, lines, [line.tail for line in lines], subtotal, total, b",".join(reasons))
-    if any(line.offers for line in lines):
-        _add_offers(one)
+    told = _told_once(lines, shared) if shared else reasons
+    if told is None:
+        return None
+    not_applied = b",".join(filter(None, told))
+    one = Assembled(basket, lines, tails, subtotal, sum(totals), not_applied, tuple(chain.from_iterable(by_kind)))
+    if any(tiers):
+        one.benefits = [f"{tier[0]}{TEXTS[name]}{tier[1]}" for name, tier in zip(basket.line_ids, tiers, strict=True) if tier]
+    if any(offers):
+        _add_offers(one, offers)
     return one
 
 
-def _reasons(lines: Sequence[KnownLine], shared: set[int]) -> list[bytes] | None:
-    """What is told of the promotions, line by line: of a shared one on its first line, and nothing where it has applied somewhere.
+def _told_once(lines: Sequence[KnownLine], shared: set[int]) -> list[bytes] | None:
+    """What the lines tell, but of a shared promotion on its first line only, and nothing where it has applied somewhere.
 
     None where lines do not agree on the reason.
     """
     told_of: dict[int, bytes] = {}
-    for line in lines:
-        for rule in shared & line.told.keys():
-            text = line.told[rule]
-            before = told_of.setdefault(rule, text)
-            if before != text:
-                if before and text:
-                    return None
-                told_of[rule] = b""
-    reasons: list[bytes] = []
+    for rule in shared:
+        texts = {line.told[rule] for line in lines if rule in line.told}
+        if b"" in texts:
+            told_of[rule] = b""
+        elif len(texts) > 1:
+            return None
+        else:
+            told_of[rule] = texts.pop()
+    told: list[bytes] = []
     for line in lines:
         if shared.isdisjoint(line.told):
-            if line.reasons:
-                reasons.append(line.reasons)
+            told.append(line.reasons)
         else:
             # Taken out when it is told, so that the next line with it does not tell it again.
-            reasons += [text for rule, own in line.told.items() if (text := told_of.pop(rule, b"") if rule in shared else own)]
-    return reasons
+            told += [told_of.pop(rule, b"") if rule in shared else text for rule, text in line.told.items()]
+    return told
 
 
-def _add_offers(one: Assembled) -> None:
+def _add_offers(one: Assembled, offers: Iterable[Offers | None]) -> None:
     benefits: dict[int, str] = {}
     personal: set[str] = set()
-    tiers: list[str] = []
-    for line_id, line in zip(one.basket.line_ids, one.lines, strict=True):
-        if line.offers is not None:
-            tier, own_benefits, own_personal = line.offers
-            if tier is not None:
-                tiers.append(f"{tier[0]}{TEXTS[line_id]}{tier[1]}")
-            benefits |= own_benefits
-            personal.update(own_personal)
-    one.benefits = [*tiers, *benefits.values()]
+    for own in offers:
+        if own is not None:
+            benefits |= own.benefits
+            personal.update(own.personal)
+    one.benefits = [*one.benefits, *benefits.values()]
     one.personal = sorted(personal)
 
 
@@ -173,20 +167,22 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     for number, one in enumerate(found):
         reasons = texts.not_applied.get(number)
         if reasons is not None:
-            own = ",".join(reasons[1]).encode()
+            own = ",".join(reasons).encode()
             one.not_applied = b"%b,%b" % (one.not_applied, own) if one.not_applied else own
         if number in texts.benefits:
-            one.benefits = [*one.benefits, *(text for _, text in texts.benefits[number])]
+            one.benefits = [*one.benefits, *texts.benefits[number]]
         if number in texts.on_orders:
             one.on_order = ",".join(texts.on_orders[number]).encode()
             one.personal = sorted({*one.personal, *texts.personal.get(number, ())})
-            one.order_kinds = texts.by_kind[number]
+            one.by_kind += texts.by_kind[number]
+            tails = [*one.tails]
             for offset, line in enumerate(one.lines):
                 if taken := texts.on_lines[first + offset]:
                     _, start, steps, adjustments = line.for_order
                     adjustments = ",".join([adjustments, *taken] if adjustments else taken)
-                    one.tails[offset] = line_tail(
+                    tails[offset] = line_tail(
                         start, net[first + offset], line.subtotal_minor, totals[first + offset], steps, adjustments
                     ).encode()
+            one.tails = tails
             one.total_minor = sum(totals[first : first + len(one.lines)])
         first += len(one.lines)

@@ -5,7 +5,6 @@ in it: then it depends on those lines too. So a line is learned alone, and lines
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,14 +32,12 @@ class ForOrder(NamedTuple):
 class Offers(NamedTuple):
     """What few lines have."""
 
-    tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
     benefits: dict[int, str]  # next steps, by promotion
     personal: tuple[str, ...]
 
 
-@dataclass(slots=True, eq=False)
-class KnownLine:
-    """A line from behind its id, and what it adds to the rest of a reply."""
+class KnownLine(NamedTuple):
+    """A line from behind its id, and what it adds to the rest of a reply. A tuple, so that the lines of a basket are turned into columns at once."""
 
     tail: bytes
     subtotal_minor: int
@@ -50,6 +47,7 @@ class KnownLine:
     reasons: bytes  # the same as it stands in a reply
     summing: frozenset[int]  # candidates that feel other lines of their scope
     by_kind: tuple[tuple[str, int], ...]
+    tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
     offers: Offers | None
     for_order: ForOrder
 
@@ -57,14 +55,79 @@ class KnownLine:
 def learn(book: PriceBook, baskets: Sequence[Basket]) -> list[list[KnownLine] | None]:
     """The lines of each basket, priced together; None for a basket that feels more than that or has a line without a price."""
     writer = Writer(book, baskets, price_line_level(book, baskets))
-    first_app = np.searchsorted(writer.priced.applications.basket, np.arange(len(baskets) + 1)).tolist()
-    columns, is_summing = _order_columns(writer), _is_summing(writer)
+    lines = _known_lines(writer)
+    feels_more = set(_feeling_more(writer))
+    bounds = writer.first_kept
     return [
-        _known_lines(writer, number, range(first_app[number], first_app[number + 1]), columns, is_summing)
-        if writer.first_kept[number + 1] - writer.first_kept[number] == len(basket.skus)
+        lines[bounds[number] : bounds[number + 1]]
+        if bounds[number + 1] - bounds[number] == len(basket.skus) and number not in feels_more
         else None
         for number, basket in enumerate(baskets)
     ]
+
+
+def _feeling_more(writer: Writer) -> list[int]:
+    """Baskets with a candidate whose condition looks at the whole order."""
+    apps = writer.priced.applications
+    found: list[int] = apps.basket[writer.book.promotions.needs_order[apps.rule]].tolist()
+    return found
+
+
+def _known_lines(writer: Writer) -> list[KnownLine]:
+    """All kept lines."""
+    priced = writer.priced
+    n_lines = len(writer.tails)
+    told: list[dict[int, bytes]] = [{} for _ in range(n_lines)]
+    summing: list[list[int]] = [[] for _ in range(n_lines)]
+    apps = priced.applications
+    texts = _texts_by_app(writer)
+    columns = (apps.line, apps.lines.group, apps.rule[apps.lines.group], _is_summing(writer)[apps.lines.group])
+    for line, app, rule, sums in zip(*(column.tolist() for column in columns), strict=True):
+        told[line][rule] = texts[app]
+        if sums:
+            summing[line].append(rule)
+    offers = _offers(writer)
+    # Of a basket without kept lines nothing is used, and the next one begins at the same line.
+    by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
+    on_lines, taxes = writer.promotions.on_lines, priced.lines.tax_included.tolist()
+    return [
+        KnownLine(
+            writer.tails[line].encode(),
+            level[3],
+            level[4],
+            taxes[line],
+            told[line],
+            b",".join(filter(None, told[line].values())),
+            frozenset(summing[line]),
+            by_kind.get(line, ()),
+            writer.tier_benefits.get(line),
+            offers.get(line),
+            ForOrder(level, writer.starts[line], writer.steps[line], ",".join(on_lines[line])),
+        )
+        for line, level in enumerate(_order_columns(writer))
+    ]
+
+
+def _texts_by_app(writer: Writer) -> list[bytes]:
+    """What is told of each application: why it did not apply, nothing where it did."""
+    texts = [b""] * writer.priced.applications.rule.size
+    for app, text in writer.promotions.reasons.items():
+        texts[app] = ENTRIES[text]
+    return texts
+
+
+def _offers(writer: Writer) -> dict[int, Offers]:
+    """What few lines have, by line."""
+    apps, next_steps = writer.priced.applications, writer.promotions.next_steps
+    benefits: dict[int, dict[int, str]] = {}
+    if next_steps:
+        at = np.flatnonzero((writer.priced.outcome.next_step >= 0)[apps.lines.group])
+        app = apps.lines.group[at]
+        for line, number, rule in zip(apps.line[at].tolist(), app.tolist(), apps.rule[app].tolist(), strict=True):
+            benefits.setdefault(line, {})[rule] = next_steps[number]
+    # What belongs to all lines of a basket stands on the first.
+    personal = {writer.first_kept[number]: tuple(names) for number, names in writer.personal.items()}
+    return {line: Offers(benefits.get(line, {}), personal.get(line, ())) for line in benefits.keys() | personal.keys()}
 
 
 def _is_summing(writer: Writer) -> Bools:
@@ -90,44 +153,3 @@ def _order_columns(writer: Writer) -> list[tuple[int, ...]]:
         priced.is_exclusively_taken,
     )
     return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _known_lines(
-    writer: Writer, number: int, apps: range, columns: Sequence[tuple[int, ...]], is_summing: Bools
-) -> list[KnownLine] | None:
-    applications, promotions, texts = writer.priced.applications, writer.book.promotions, writer.promotions
-    rules: list[int] = applications.rule[apps.start : apps.stop].tolist()
-    if any(promotions.needs_order[rule] for rule in rules):
-        return None
-    low, high = writer.first_kept[number], writer.first_kept[number + 1]
-    reasons = dict(zip(*texts.not_applied.get(number, ((), ())), strict=True))
-    benefits = dict(texts.benefits.get(number, ()))
-    told: list[dict[int, bytes]] = [{} for _ in range(low, high)]
-    offered: list[dict[int, str]] = [{} for _ in range(low, high)]
-    summing = frozenset(rule for rule, sums in zip(rules, is_summing[apps.start : apps.stop].tolist(), strict=True) if sums)
-    starts = applications.lines.starts
-    for app, rule in zip(apps, rules, strict=True):
-        stop = starts[app + 1] if app + 1 < starts.size else applications.line.size
-        text = ENTRIES[reasons.get(rule, "")]
-        for line in applications.line[starts[app] : stop].tolist():
-            told[line - low][rule] = text
-            if rule in benefits:
-                offered[line - low][rule] = benefits[rule]
-    tiers = {offset: (start, end) for offset, start, end in writer.tier_benefits.get(number, ())}
-    personal = tuple(writer.personal.get(number, ()))
-    return [
-        KnownLine(
-            writer.tails[place].encode(),
-            columns[place][3],
-            columns[place][4],
-            bool(writer.priced.lines.tax_included[place]),
-            told[offset],
-            b",".join(filter(None, told[offset].values())),
-            summing & told[offset].keys(),
-            # What belongs to all of them stands on the first.
-            texts.by_kind[number] if offset == 0 else (),
-            Offers(tiers.get(offset), offered[offset], personal) if personal or offered[offset] or offset in tiers else None,
-            ForOrder(columns[place], writer.starts[place], writer.steps[place], ",".join(texts.on_lines[place])),
-        )
-        for offset, place in enumerate(range(low, high))
-    ]

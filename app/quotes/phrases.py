@@ -73,7 +73,7 @@ class Phrases:
                 # Without a comparison to blame, what is missing is what the reward itself asks for.
                 asked = promotions.reward_inputs[rule] if number == Reason.ATTRIBUTE_MISSING else ()
                 members["attribute"] = attributes[slot - 1] if slot else (asked[0] if asked else None)
-            return json_text(members)[:-1]
+            return json_text(members)
 
         def benefit(key: tuple[int, int, int, int]) -> str:
             rule, step, needed, times = key
@@ -83,9 +83,7 @@ class Phrases:
 
         self.taken: Table[int, str] = Table(taken)  # by promotion: an adjustment up to its amount
         self.given_back: Table[int, str] = Table(given_back)  # by guardrail: the same
-        self.reason: Table[int, str] = Table(
-            reason
-        )  # by (promotion, reason, attribute slot + 1): an entry without its closing brace
+        self.reason: Table[int, str] = Table(reason)  # by (promotion, reason, attribute slot + 1): an entry without figures
         self.benefit: Table[tuple[int, int, int, int], str] = Table(benefit)
 
 
