@@ -55,12 +55,12 @@ class Assembled:
         return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
 
 
-def shared_candidates(lines: Sequence[KnownLine]) -> set[int]:
+def shared_candidates(lines: Sequence[KnownLine]) -> set[str]:
     """The promotions that are candidates on more than one line."""
     told = [line.told for line in lines]
-    shared: set[int] = set()
+    shared: set[str] = set()
     if len(set().union(*told)) != sum(map(len, told)):
-        seen: set[int] = set()
+        seen: set[str] = set()
         for own in told:
             if not seen.isdisjoint(own):
                 shared |= seen & own.keys()
@@ -68,7 +68,7 @@ def shared_candidates(lines: Sequence[KnownLine]) -> set[int]:
     return shared
 
 
-def clusters(lines: Sequence[KnownLine], shared: Iterable[int]) -> list[Cluster]:
+def clusters(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[Cluster]:
     """Lines that feel one another: those in the scope of one promotion that sums, or that tell different reasons of one promotion."""
     leader = list(range(len(lines)))
 
@@ -95,7 +95,7 @@ def clusters(lines: Sequence[KnownLine], shared: Iterable[int]) -> list[Cluster]
     return [tuple(places) for places in members.values() if len(places) > 1]
 
 
-def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[int]) -> Assembled | None:
+def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[str]) -> Assembled | None:
     """Put a basket together from lines that do not feel one another; `shared` are the candidates of more than one of them.
 
     None where lines still tell different reasons, or where there is an amount or a tax that the basket may not have.
@@ -116,12 +116,12 @@ def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[int]) -> A
     return one
 
 
-def _told_once(lines: Sequence[KnownLine], shared: set[int]) -> list[bytes] | None:
+def _told_once(lines: Sequence[KnownLine], shared: set[str]) -> list[bytes] | None:
     """What the lines tell, but of a shared promotion on its first line only, and nothing where it has applied somewhere.
 
     None where lines do not agree on the reason.
     """
-    told_of: dict[int, bytes] = {}
+    told_of: dict[str, bytes] = {}
     for rule in shared:
         texts = {line.told[rule] for line in lines if rule in line.told}
         if b"" in texts:
@@ -141,7 +141,7 @@ def _told_once(lines: Sequence[KnownLine], shared: set[int]) -> list[bytes] | No
 
 
 def _add_offers(one: Assembled, offers: Iterable[Offers | None]) -> None:
-    benefits: dict[int, str] = {}
+    benefits: dict[str, str] = {}
     personal: set[str] = set()
     for own in offers:
         if own is not None:

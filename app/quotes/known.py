@@ -32,7 +32,7 @@ class ForOrder(NamedTuple):
 class Offers(NamedTuple):
     """What few lines have."""
 
-    benefits: dict[int, str]  # next steps, by promotion
+    benefits: dict[str, str]  # next steps, by promotion
     personal: tuple[str, ...]
 
 
@@ -43,9 +43,9 @@ class KnownLine(NamedTuple):
     subtotal_minor: int
     total_minor: int  # before order promotions
     tax_included: bool
-    told: dict[int, bytes]  # by candidate in sequence: why it did not apply; empty where it did
+    told: dict[str, bytes]  # by id of each candidate, in sequence: why it did not apply; empty where it did
     reasons: bytes  # the same as it stands in a reply
-    summing: frozenset[int]  # candidates that feel other lines of their scope
+    summing: frozenset[str]  # candidates that feel other lines of their scope
     by_kind: tuple[tuple[str, int], ...]
     tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
     offers: Offers | None
@@ -77,15 +77,16 @@ def _known_lines(writer: Writer) -> list[KnownLine]:
     """All kept lines."""
     priced = writer.priced
     n_lines = len(writer.tails)
-    told: list[dict[int, bytes]] = [{} for _ in range(n_lines)]
-    summing: list[list[int]] = [[] for _ in range(n_lines)]
+    told: list[dict[str, bytes]] = [{} for _ in range(n_lines)]
+    summing: list[list[str]] = [[] for _ in range(n_lines)]
+    ids = writer.book.promotions.id
     apps = priced.applications
     texts = _texts_by_app(writer)
     columns = (apps.line, apps.lines.group, apps.rule[apps.lines.group], _is_summing(writer)[apps.lines.group])
     for line, app, rule, sums in zip(*(column.tolist() for column in columns), strict=True):
-        told[line][rule] = texts[app]
+        told[line][ids[rule]] = texts[app]
         if sums:
-            summing[line].append(rule)
+            summing[line].append(ids[rule])
     offers = _offers(writer)
     # Of a basket without kept lines nothing is used, and the next one begins at the same line.
     by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
@@ -119,12 +120,13 @@ def _texts_by_app(writer: Writer) -> list[bytes]:
 def _offers(writer: Writer) -> dict[int, Offers]:
     """What few lines have, by line."""
     apps, next_steps = writer.priced.applications, writer.promotions.next_steps
-    benefits: dict[int, dict[int, str]] = {}
+    benefits: dict[int, dict[str, str]] = {}
+    ids = writer.book.promotions.id
     if next_steps:
         at = np.flatnonzero((writer.priced.outcome.next_step >= 0)[apps.lines.group])
         app = apps.lines.group[at]
         for line, number, rule in zip(apps.line[at].tolist(), app.tolist(), apps.rule[app].tolist(), strict=True):
-            benefits.setdefault(line, {})[rule] = next_steps[number]
+            benefits.setdefault(line, {})[ids[rule]] = next_steps[number]
     # What belongs to all lines of a basket stands on the first.
     personal = {writer.first_kept[number]: tuple(names) for number, names in writer.personal.items()}
     return {line: Offers(benefits.get(line, {}), personal.get(line, ())) for line in benefits.keys() | personal.keys()}

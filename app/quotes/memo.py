@@ -7,8 +7,8 @@ anything. Lines that feel one another are remembered together (known.py), order 
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
@@ -20,6 +20,8 @@ from app.quotes.known import Key, KnownLine, learn
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
+
+_ALWAYS_S: Final = -(1 << 62)
 
 type Context = tuple[object, ...]
 
@@ -39,7 +41,7 @@ class Memo:
 
     def __init__(self, book: PriceBook) -> None:
         self._boundaries = book.boundaries_s
-        self._period = (0, 0, 0)  # the number of the period between two boundaries that was asked for last, its start and its end
+        self._period = (0, 0)  # between two boundaries, the one that was asked for last
         asked = book.asked_facts
         self._asks_id = "customer.id" in asked
         self._asks_orders = "customer.orders" in asked or "customer.first_order" in asked
@@ -49,7 +51,22 @@ class Memo:
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
+        self._places: dict[str, list[tuple[dict[Any, Any], Any]]] = {}  # by SKU: the tables it is in, and under which key
         self._n_lines = 0
+
+    def take_over(self, earlier: "Memo", *, but: Iterable[str]) -> None:
+        """Take what an earlier book's memo knows, but of some SKUs, and leave it empty.
+
+        Right where the books differ in nothing but promotions and coupons, and those promotions that differ list no other SKU.
+        """
+        for sku in but:
+            for table, key in earlier._places.pop(sku, ()):
+                if key in table:
+                    del table[key]
+                    earlier._n_lines -= 1
+        self._lines, self._listings, self._seen, self._places = earlier._lines, earlier._listings, earlier._seen, earlier._places
+        self._n_lines = earlier._n_lines
+        earlier._forget()
 
     def context(self, basket: Basket) -> Context | None:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
@@ -71,13 +88,15 @@ class Memo:
         )
 
     def _period_of(self, at_s: int) -> int:
-        number, start_s, end_s = self._period
+        """The start of the period between two boundaries that an instant is in."""
+        start_s, end_s = self._period
         if start_s <= at_s < end_s:
-            return number
+            return start_s
         number = bisect_right(self._boundaries, at_s)
-        if 0 < number < len(self._boundaries):
-            self._period = number, self._boundaries[number - 1], self._boundaries[number]
-        return number
+        start_s = self._boundaries[number - 1] if number else _ALWAYS_S
+        if number < len(self._boundaries):
+            self._period = start_s, self._boundaries[number]
+        return start_s
 
     def lines_of(self, context: Context) -> Lines | None:
         """The known lines of a context; None at its first sight, because most contexts that come once never come again."""
@@ -93,24 +112,35 @@ class Memo:
             lines = self._lines[context] = Lines()
         return lines
 
-    def listing_of(self, context: Context) -> dict[str, str]:
-        """The known entries of listings in a context, by SKU."""
-        items = self._listings.get(context)
-        if items is None:
-            if len(self._listings) >= CONTEXTS_MAX:
-                self._forget()
-            items = self._listings[context] = {}
-        return items
+    def listed(self, context: Context, skus: Iterable[str]) -> dict[str, str]:
+        """The known ones among the entries of a listing, by SKU."""
+        table = self._listings.get(context, {})
+        return {sku: table[sku] for sku in skus if sku in table}
+
+    def keep_listed(self, context: Context, items: Mapping[str, str]) -> None:
+        """Remember entries of listings."""
+        self.make_room(len(items))
+        if len(self._listings) >= CONTEXTS_MAX:
+            self._forget()
+        table = self._listings.setdefault(context, {})
+        for sku, item in items.items():
+            self.keep(table, sku, item, (sku,))
 
     def make_room(self, n_lines: int) -> None:
-        """Count lines that are about to be kept; a memo that is full starts anew, so that what is asked for now finds room."""
+        """A memo that would become too full starts anew, so that what is asked for now finds room."""
         if self._n_lines + n_lines > LINES_MAX:
             self._forget()
-        self._n_lines += n_lines
+
+    def keep[K](self, table: dict[K, Any], key: K, value: object, skus: Iterable[str]) -> None:
+        """Remember what was learned of some SKUs in one of the tables."""
+        table[key] = value
+        self._n_lines += 1
+        for sku in skus:
+            self._places.setdefault(sku, []).append((table, key))
 
     def _forget(self) -> None:
-        self._lines.clear()
-        self._listings.clear()
+        # New tables, because a batch that is under way still looks into the old ones.
+        self._lines, self._listings, self._places = {}, {}, {}
         self._n_lines = 0
 
 
@@ -187,7 +217,7 @@ def _learn_alone(
         memo.make_room(len(wanted))
         learned = learn(book, [part for _, part in wanted.values()])
         for ((_, key), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            home.alone[key] = None if lines is None else lines[0]
+            memo.keep(home.alone, key, None if lines is None else lines[0], key[:1])
 
 
 def _learn_together(
@@ -208,10 +238,10 @@ def _learn_together(
             if own not in home.together:
                 wanted[id(home), own] = home, _part(baskets[number], own)
     if wanted:
-        memo.make_room(sum(len(own) for _, own in wanted))
+        memo.make_room(len(wanted))
         learned = learn(book, [part for _, part in wanted.values()])
         for ((_, own), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            home.together[own] = lines
+            memo.keep(home.together, own, lines, [sku for sku, _ in own])
 
 
 def _part(basket: Basket, keys: Sequence[Key]) -> Basket:
