@@ -116,28 +116,28 @@ def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[str]) -> A
     return one
 
 
-def _told_once(lines: Sequence[KnownLine], shared: set[str]) -> list[bytes] | None:
+def _told_once(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[bytes] | None:
     """What the lines tell, but of a shared promotion on its first line only, and nothing where it has applied somewhere.
 
     None where lines do not agree on the reason.
     """
-    told_of: dict[str, bytes] = {}
+    told = [line.reasons for line in lines]
     for rule in shared:
-        texts = {line.told[rule] for line in lines if rule in line.told}
-        if b"" in texts:
-            told_of[rule] = b""
-        elif len(texts) > 1:
+        places = [place for place, line in enumerate(lines) if rule in line.told]
+        texts = {lines[place].told[rule] for place in places}
+        has_applied = b"" in texts
+        if not has_applied and len(texts) > 1:
             return None
-        else:
-            told_of[rule] = texts.pop()
-    told: list[bytes] = []
-    for line in lines:
-        if shared.isdisjoint(line.told):
-            told.append(line.reasons)
-        else:
-            # Taken out when it is told, so that the next line with it does not tell it again.
-            told += [told_of.pop(rule, b"") if rule in shared else text for rule, text in line.told.items()]
+        for place in places if has_applied else places[1:]:
+            told[place] = _without(told[place], lines[place].told[rule])
     return told
+
+
+def _without(entries: bytes, entry: bytes) -> bytes:
+    """Entries joined by commas less one of them. It is an object, so it cannot stand inside another one, whose quotes are escaped."""
+    if not entry or entries == entry:
+        return b"" if entry else entries
+    return entries[len(entry) + 1 :] if entries.startswith(entry) else entries.replace(b"," + entry, b"", 1)
 
 
 def _add_offers(one: Assembled, offers: Iterable[Offers | None]) -> None:
