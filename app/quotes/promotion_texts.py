@@ -1,6 +1,7 @@
 """What promotions did, as JSON text: adjustments of lines and orders, reasons, next benefits."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -35,10 +36,18 @@ class PromotionTexts:
         self.on_orders = self._order_adjustments()  # by basket
         self.reasons = self._reasons()  # by application, in the order of telling: why it applied nowhere
         self.next_steps = self._next_steps()  # the same of what it offers next
-        self.not_applied = self._by_basket(self.reasons)  # in the order of telling: promotions and entries
-        self.benefits = self._by_basket(self.next_steps)
         self.personal = self._personal()  # by basket: what the applied promotions have looked at
         self.by_kind = self._by_kind(n_baskets)  # by basket: what each kind took
+
+    @cached_property
+    def not_applied(self) -> dict[int, list[str]]:
+        """The reasons by basket, in the order of telling."""
+        return self._by_basket(self.reasons)
+
+    @cached_property
+    def benefits(self) -> dict[int, list[str]]:
+        """The next steps by basket, in the order of telling."""
+        return self._by_basket(self.next_steps)
 
     def _line_adjustments(self) -> list[list[str]]:
         """The adjustments of each kept line, in the order of application."""
