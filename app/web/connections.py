@@ -165,7 +165,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _is_plain(self) -> bool:
         """Whether nothing about the connection and the head asks for more than one response to one request."""
         return (
-            (not self.cycle or self.cycle.response_complete)
+            (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
