@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import Edit, items_edit, joined, joined_first, joined_keys, narrowed
 from app.pricing.vocabulary import AMOUNTS, NUMBERS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 
 ALL: Final = 0
@@ -163,4 +164,27 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         np.unique(np.array(keys, np.int64)),
         np.array([any(node.is_running for node in tree) for tree in trees], np.bool_),
         np.array([any(node.is_running and node.slot == ORDER_SUBTOTAL for node in tree) for tree in trees], np.bool_),
+    )
+
+
+def splice_conditions(edit: Edit, old: ConditionTable, new: ConditionTable) -> ConditionTable:
+    """The table of the rules that an edit makes of two."""
+    nodes = items_edit(edit, old.first, new.first)
+    # Sets are numbered in the order of the nodes that have them.
+    sets = narrowed(nodes, np.flatnonzero(old.value_set >= 0), np.flatnonzero(new.value_set >= 0))
+    value_set = joined(nodes, old.value_set, new.value_set)
+    if sets.is_moving or any(run.is_new for run in sets.runs):
+        has_set = value_set >= 0
+        value_set = np.where(has_set, np.cumsum(has_set) - 1, -1)
+    columns = {
+        name: joined(nodes, getattr(old, name), getattr(new, name))
+        for name in ("op", "parent", "depth", "slot", "compare", "value", "is_running", "can_explain")
+    }
+    return ConditionTable(
+        first=joined_first(edit, old.first, new.first),
+        value_set=value_set,
+        set_key=joined_keys(sets, old.set_key, new.set_key, VALUE_STRIDE),
+        is_judged_late=joined(edit, old.is_judged_late, new.is_judged_late),
+        needs_order=joined(edit, old.needs_order, new.needs_order),
+        **columns,
     )

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import Edit, joined, joined_keys
 
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
@@ -107,6 +108,15 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
             end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
     return ScheduleTable(is_always, np.array(start, np.int64), np.array(end, np.int64))
+
+
+def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
+    """The table of the rows that an edit makes of two."""
+    return ScheduleTable(
+        joined(edit, old.is_always, new.is_always),
+        joined_keys(edit, old.start_key, new.start_key, ROW_STRIDE),
+        joined_keys(edit, old.end_key, new.end_key, ROW_STRIDE),
+    )
 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
