@@ -4,9 +4,10 @@ A table never changes. One with changes shares the arrays of the table it was ma
 much, new arrays are laid out.
 """
 
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -77,6 +78,10 @@ class DocumentTable(Mapping[str, Document]):
         merged = DocumentTable(self._base, beside)
         return DocumentTable(merged.packed(), older=(self._origin, frozenset(beside)))
 
+    def parts(self) -> tuple[Columns, Mapping[str, Stored | None]]:
+        """The arrays, and what stands beside them."""
+        return self._base, self._beside
+
     def packed(self) -> Columns:
         """All documents in arrays."""
         if not self._beside:
@@ -107,12 +112,12 @@ class DocumentTable(Mapping[str, Document]):
 
     def columns(self, fields: Sequence[str]) -> Iterator[tuple[list[str], list[list[Any]]]]:
         """Ids and the named fields of their bodies (None where absent), in parts, by id."""
-        base, decoder = self.packed(), _row_decoder(tuple(fields))
+        base, (decoder, values_of) = self.packed(), _row_decoder(tuple(fields))
         for low in range(0, base.revision.size, _ROWS_AT_ONCE):
             high = min(low + _ROWS_AT_ONCE, base.revision.size)
             rows = decoder.decode_lines(memoryview(base.bodies)[base.body_first[low] : base.body_first[high]])
             names = list(_texts(base.ids, base.id_first[low : high + 1].tolist()))
-            yield names, [[getattr(row, f"f{number}") for row in rows] for number in range(len(fields))]
+            yield names, [list(column) for column in zip(*map(values_of, rows), strict=True)][: len(fields)]
 
     def items(self) -> ItemsView[str, Document]:
         """As of any mapping, decoded in parts."""
@@ -217,7 +222,10 @@ def _texts(content: bytes, first: list[int]) -> Iterator[str]:
 
 
 @cache
-def _row_decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    """Reads these fields of a body and skips the others."""
-    members = [(f"f{number}", Any, msgspec.field(default=None, name=field)) for number, field in enumerate(fields)]
-    return msgspec.json.Decoder(msgspec.defstruct("Row", members, gc=False))
+def _row_decoder(fields: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], tuple[Any, ...]]]:
+    """Reads these fields of a body and skips the others; and what tells their values."""
+    names = [f"f{number}" for number in range(len(fields))]
+    members = [(name, Any, msgspec.field(default=None, name=field)) for name, field in zip(names, fields, strict=True)]
+    # One name more makes it answer with a tuple where there is one field.
+    values_of = attrgetter(*names, names[0])
+    return msgspec.json.Decoder(msgspec.defstruct("Row", members, gc=False)), values_of

@@ -83,25 +83,22 @@ class _Said:
         self._n = 0
         self._numbers: tuple[dict[Any, int], ...] = ({}, {}, {}, {})
         self._pairs: tuple[list[Int64s], ...] = ([], [], [], [])
-        self._paths: dict[str, list[str]] = {}
 
     def read(self, columns: list[list[Any]]) -> None:
         categories, brands, tags, attributes = columns
-        paths = self._paths
-        for category in set(categories):
-            if category and category not in paths:
-                paths[category] = list(paths_above(category))
-        self._note(0, (paths[one] if one else () for one in categories))
-        self._note(1, ((one,) if one else () for one in brands))
-        self._note(2, (dict.fromkeys(one) if one else () for one in tags))
-        self._note(3, (one.items() if one else () for one in attributes))
+        self._note(0, enumerate(categories))
+        self._note(1, enumerate(brands))
+        self._note(2, ((row, one) for row, own in enumerate(tags) if own for one in dict.fromkeys(own)))
+        self._note(3, ((row, one) for row, own in enumerate(attributes) if own for one in own.items()))
         self._n += len(categories)
 
-    def _note(self, field: int, values: Iterable[Iterable[Any]]) -> None:
+    def _note(self, field: int, values: Iterable[tuple[int, Any]]) -> None:
         numbers = self._numbers[field]
-        found = [(numbers.setdefault(value, len(numbers)), row) for row, own in enumerate(values, self._n) for value in own]
+        found = [number for row, value in values if value for number in (numbers.setdefault(value, len(numbers)), row)]
         if found:
-            self._pairs[field].append(np.array(found, np.int64))
+            pairs = np.array(found, np.int64).reshape(-1, 2)
+            pairs[:, 1] += self._n
+            self._pairs[field].append(pairs)
 
     def turned_around(self, place: Int64s) -> list[dict[Any, Int64s]]:
         """From each value of each field to the SKU rows that have it."""
@@ -113,7 +110,17 @@ class _Said:
             bounds = np.cumsum(np.bincount(value, minlength=len(numbers)))
             rows = np.split(row[order], bounds[:-1]) if numbers else []
             found.append({name: own.copy() for name, own in zip(numbers, rows, strict=True)})
+        found[0] = _with_what_lies_below(found[0])
         return found
+
+
+def _with_what_lies_below(rows_of: dict[Any, Int64s]) -> dict[Any, Int64s]:
+    """From each path to the rows of the categories at it and below it."""
+    parts: dict[str, list[Int64s]] = {}
+    for category, rows in rows_of.items():
+        for path in paths_above(category):
+            parts.setdefault(path, []).append(rows)
+    return {path: own[0] if len(own) == 1 else np.sort(np.concatenate(own)) for path, own in parts.items()}
 
 
 def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_lists: Container[str]) -> PriceColumns:

@@ -63,7 +63,7 @@ class _Compiler:
         self.prices: PriceColumns | None = None  # when all of them are read
         self.assortment, self.n_uses = self._assortment()
         self.n_skus = len(self.assortment.row_of_sku)
-        self.currencies = {resource: self.compared.n_of_currencies(resource) for resource in _WITH_CURRENCY}
+        self.currencies = {resource: self._n_of_currencies(resource) for resource in _WITH_CURRENCY}
         known = {name for counts in self.currencies.values() for name in counts}
         self.currency_rows = {code: row for row, code in enumerate(sorted(known & CURRENCIES.keys()))}
         for code in sorted(known - CURRENCIES.keys()):
@@ -159,6 +159,12 @@ class _Compiler:
                 return None
             n_uses[row_of[sku]] += step
         return None if any(n_uses[row_of[sku]] == 0 for sku, _ in moves) else frozen_array(n_uses)
+
+    def _n_of_currencies(self, resource: str) -> Mapping[str, int]:
+        if resource == "prices" and self.prices is not None:
+            n_of_each = np.bincount(self.prices.currency, minlength=len(self.prices.currencies))
+            return dict(zip(self.prices.currencies, n_of_each.tolist(), strict=True))
+        return self.compared.n_of_currencies(resource)
 
     def _is_same(self, *resources: str) -> bool:
         return self.has_same_rows and self.compared.is_untouched(*resources)
