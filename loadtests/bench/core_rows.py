@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores
-from loadtests.bench.stats import Figure, Reach, ratios, spread
+from loadtests.bench.stats import Figure, Reach, ratios, spread, thousands
 
 _SECONDS_MAX: Final = 900.0
 _GB: Final = 1 << 30
@@ -24,8 +24,8 @@ def density_rows(plan: Plan) -> list[Figure]:
     for work, what in (("quotes", "as quotes are priced, lines remembered"), ("engine", "the engine alone, nothing remembered")):
         many, few = us[f"{work} many"], us[f"{work} few"]
         beside = f"{spread(many).median:.2f} against {spread(few).median:.2f} µs a line"
-        beside += f"; {candidates['many']:.1f} and {candidates['few']:.1f} candidates a line"
-        what = f"CPU with {n_skus:,} promotions / with {n_skus // 100:,}: {what}".replace(",000", " 000")
+        beside += f"; {candidates['many']:.1f} and {candidates['few']:.1f} live candidates a line"
+        what = f"CPU with {thousands(n_skus)} promotions / with {thousands(n_skus // 100)}: {what}"
         figures.append(Figure("P8", what, ratios(many, few), "×", Reach("at_most", 1.15), beside))
     return figures
 
@@ -53,7 +53,7 @@ def million_rows(plan: Plan) -> list[Figure]:
         found = [_child("compile", 1, 0, path) for _ in range(2 if plan.is_quick else 3)]
     finally:
         shutil.rmtree(path.parent)
-    n_held = f"{found[0]['n_skus']:,} SKUs".replace(",", " ")
+    n_held = f"{thousands(found[0]['n_skus'])} SKUs"
     held = [one["held_bytes"] / _GB for one in found]
     empty = spread([one["empty_bytes"] / _GB for one in found]).median
     rows = spread([one["rows_bytes"] / _GB for one in found]).median
