@@ -3,9 +3,6 @@
     python -m loadtests.bench [--only P1,P6] [--seconds N] [--quick] [--output FILE]
 
 Needs wrk. The server runs on one core, wrk on the other, Postgres where it likes. A quiet machine, or the spread tells.
-
-P7 (the kernel against a numba loop) is not here: there is no numba twin of the kernel with the same answers, and a loop that answers
-less would be no reference.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""P8, P9, P11 as figures: starts `loadtests.bench.core` and reads what it says."""
+"""P7, P8, P9, P11 as figures: starts `loadtests.bench.kernel` or `loadtests.bench.core` and reads what it says."""
 
 import json
 import shutil
@@ -15,10 +15,29 @@ _SECONDS_MAX: Final = 900.0
 _GB: Final = 1 << 30
 
 
+def kernel_rows(plan: Plan) -> list[Figure]:
+    """P7."""
+    us = _child("kernel", plan.rounds, plan.n_skus, plan.n_promotions)["us"]
+    figures = []
+    for n_lines, bound in ((100, 1.2), (1_000, 6.0), (10_000, 6.0)):
+        loop, reading = us[f"loop {n_lines}"], spread(us[f"reading {n_lines}"]).median
+        for arm, what in (
+            ("memo", "known lines by the memo, with the text of the replies"),
+            ("engine", "the engine, with the reasons"),
+        ):
+            own = us[f"{arm} {n_lines}"]
+            beside = f"{spread(own).median:.2f} against {spread(loop).median:.3f} µs a line; the totals are equal"
+            if arm == "memo":
+                beside += f"; the loop has arrays, and reading the requests into them would add {reading:.2f} µs to it"
+            name = f"speed against a numba loop, {thousands(n_lines)} lines: {what}"
+            figures.append(Figure("P7", name, ratios(loop, own), "×", Reach("at_least", bound), beside))
+    return figures
+
+
 def density_rows(plan: Plan) -> list[Figure]:
     """P8."""
     n_skus = 5_000 if plan.is_quick else 100_000
-    found = _child("density", plan.rounds, n_skus)
+    found = _child("core", "density", plan.rounds, n_skus)
     us, candidates = found["us"], found["candidates"]
     figures = []
     for work, what in (("quotes", "as quotes are priced, lines remembered"), ("engine", "the engine alone, nothing remembered")):
@@ -32,7 +51,7 @@ def density_rows(plan: Plan) -> list[Figure]:
 
 def order_rows(plan: Plan) -> list[Figure]:
     """P9."""
-    found = _child("order", plan.rounds, 0)
+    found = _child("core", "order", plan.rounds, 0)
     us = found["us"]
     figures = []
     for together, what in ((64, "64 baskets at once"), (1, "one basket at once")):
@@ -48,9 +67,9 @@ def order_rows(plan: Plan) -> list[Figure]:
 def million_rows(plan: Plan) -> list[Figure]:
     """P11: one process writes the documents, one after another reads and compiles them, so that memory is what a service would hold."""
     n_skus = 50_000 if plan.is_quick else 1_000_000
-    path = Path(_child("million", 1, n_skus)["path"])
+    path = Path(_child("core", "million", 1, n_skus)["path"])
     try:
-        found = [_child("compile", 1, 0, path) for _ in range(2 if plan.is_quick else 3)]
+        found = [_child("core", "compile", 1, 0, text=f"{path}\n") for _ in range(2 if plan.is_quick else 3)]
     finally:
         shutil.rmtree(path.parent)
     n_held = f"{thousands(found[0]['n_skus'])} SKUs"
@@ -72,10 +91,9 @@ def million_rows(plan: Plan) -> list[Figure]:
     ]
 
 
-def _child(name: str, rounds: int, size: int, path: Path | None = None) -> dict[str, Any]:
-    """What the child finds; raises CalledProcessError with its trace on standard error."""
-    command = ["taskset", "-c", str(cores().server), sys.executable, "-m", "loadtests.bench.core", name, str(rounds), str(size)]
-    text = "" if path is None else f"{path}\n"
+def _child(module: str, *arguments: str | int, text: str = "") -> dict[str, Any]:
+    """What a module of the bench finds with these arguments; raises CalledProcessError with its trace on standard error."""
+    command = ["taskset", "-c", str(cores().server), sys.executable, "-m", f"loadtests.bench.{module}", *map(str, arguments)]
     done = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, timeout=_SECONDS_MAX, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

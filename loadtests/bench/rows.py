@@ -10,7 +10,7 @@ from typing import Final
 from loadtests.bench.against_ordinary import ordinary_rows
 from loadtests.bench.arrivals import log_rows, publish_rows
 from loadtests.bench.bulk import batch_rows, listing_rows
-from loadtests.bench.core_rows import density_rows, million_rows, order_rows
+from loadtests.bench.core_rows import density_rows, kernel_rows, million_rows, order_rows
 from loadtests.bench.plan import Plan
 from loadtests.bench.quotes import all_live_rows, quote_rows
 from loadtests.bench.rig import Shop, loaded_shop, postgres, temporary_folder
@@ -34,11 +34,12 @@ _ON_SHOP_ALL_LIVE: Final[tuple[tuple[tuple[str, ...], OnShop], ...]] = ((("P1",)
 _ON_MANY_PROMOTIONS: Final[tuple[tuple[tuple[str, ...], OnShop], ...]] = ((("P10",), publish_rows),)
 _ON_LARGE_SHOP: Final[tuple[tuple[tuple[str, ...], OnShop], ...]] = ((("P14",), start_rows),)
 _IN_CORE: Final[tuple[tuple[str, Callable[[Plan], list[Figure]]], ...]] = (
+    ("P7", kernel_rows),
     ("P8", density_rows),
     ("P9", order_rows),
     ("P11", million_rows),
 )
-ROWS: Final = ("P1", "P2", "P3", "P4", "P5", "P6", "P8", "P9", "P10", "P11", "P12", "P13", "P14")
+ROWS: Final = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P11", "P12", "P13", "P14")
 
 
 def measure(plan: Plan, wanted: Sequence[str]) -> tuple[list[Figure | Unmeasured], bool]:
