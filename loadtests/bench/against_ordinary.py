@@ -39,7 +39,8 @@ def ordinary_rows(plan: Plan, shop: Shop) -> list[Figure]:
             for name, one in (("ours", ours), ("ordinary", ordinary))
         }
         # The ordinary one needs seconds for its first answers to 256 clients.
-        measured = in_turn(plan._replace(seconds=max(5.0, plan.seconds)), shop, arms, core=core.load)
+        longer = plan._replace(seconds=max(5.0, plan.seconds), rounds=min(3, plan.rounds))
+        measured = in_turn(longer, shop, arms, core=core.load)
     figures = []
     for connections, bound in ((FEW, 25.0), (MANY, 40.0)):
         own, other = ([load.per_second for load in measured[f"{name} {connections}"]] for name in ("ours", "ordinary"))
