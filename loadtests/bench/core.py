@@ -59,13 +59,15 @@ def density(rounds: int, n_skus: int) -> dict[str, Any]:
     return {"us": us, "candidates": pairs}
 
 
-def order_promotions(rounds: int, _: int) -> dict[str, Any]:
+def order_promotions(rounds: int, n_skus: int) -> dict[str, Any]:
     """P9: µs of CPU of a basket of 20 lines with 12 order promotions that compete, and without them."""
-    plain = shop(n_skus=200, n_promotions=0)
-    with_them: Documents = {**plain, "promotions": _competing()}
+    plain = shop(n_skus=n_skus, n_promotions=n_skus // 2)
+    with_them: Documents = {**plain, "promotions": {**plain["promotions"], **_competing()}}
     books = {"with": book_of(with_them), "without": book_of(plain)}
     rng = Random(11)
-    lines = [[{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(200), 20)] for _ in range(640)]
+    lines = [
+        [{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(n_skus), 20)] for _ in range(640)
+    ]
     baskets = [understood({"currency": "USD", "channel": "web", "lines": one}) for one in lines]
     gc.freeze()
     us: dict[str, list[float]] = {f"{together} {name}": [] for together in (1, _TOGETHER) for name in books}
@@ -76,8 +78,10 @@ def order_promotions(rounds: int, _: int) -> dict[str, Any]:
                 if number >= 2:
                     us[f"{together} {name}"].append(took_us)
     priced = price_baskets(books["with"], baskets[:_TOGETHER])
-    applied = float(priced.outcome.is_applied.sum()) / _TOGETHER
-    return {"us": us, "applied": applied}
+    is_order_level = priced.applications.rule >= books["with"].promotions.n_line_level
+    applied = float((priced.outcome.is_applied & is_order_level).sum()) / _TOGETHER
+    candidates = price_baskets(books["without"], baskets).applications.line.size / (20 * len(baskets))
+    return {"us": us, "applied": applied, "candidates": candidates}
 
 
 def million(_: int, n_skus: int) -> dict[str, Any]:

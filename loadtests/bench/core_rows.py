@@ -51,7 +51,7 @@ def density_rows(plan: Plan) -> list[Figure]:
 
 def order_rows(plan: Plan) -> list[Figure]:
     """P9."""
-    found = _child("core", "order", plan.rounds, 0)
+    found = _child("core", "order", plan.rounds, plan.n_skus)
     us = found["us"]
     figures = []
     for together, what in ((64, "64 baskets at once"), (1, "one basket at once")):
@@ -59,6 +59,7 @@ def order_rows(plan: Plan) -> list[Figure]:
         beside = (
             f"{spread(own).median:.0f} against {spread(plain).median:.0f} µs a basket; {found['applied']:.1f} of the 12 apply"
         )
+        beside += f"; {found['candidates']:.1f} live candidates a line besides"
         what = f"20 lines with 12 competing order promotions / without, {what}"
         figures.append(Figure("P9", what, ratios(own, plain), "×", Reach("at_most", 4.0), beside))
     return figures
