@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from app.client import ApiProblem
 from app.db.binaries import NoServer
@@ -23,6 +22,7 @@ from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
 from app.main import Service, WrongSchema, check_database, create_app
+from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
@@ -210,13 +210,13 @@ def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Serv
     return make_server(settings, create_app(settings, database=database))
 
 
-def make_server(settings: Settings, app: ASGIApp) -> uvicorn.Server:
+def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
     """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=bounded_protocol(head_s=settings.read_seconds),
+            http=bounded_protocol(head_s=settings.read_seconds, direct=app),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -17,7 +17,6 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
@@ -324,13 +323,13 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> ASGIApp:
+def create_app(settings: Settings, *, database: Database) -> FrontTable:
     """The application as the server runs it."""
     service = Service(settings, database)
     return FrontTable(
         Access(create_api(service), service.metrics),
         service.front,
-        authenticate=service.authenticator.authenticate,
+        callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
-from app.pricing.vocabulary import AMOUNTS, NUMBERS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
+from app.pricing.vocabulary import AMOUNTS, NUMBERS, OF_AMOUNTS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 
 ALL: Final = 0
 ANY: Final = 1
@@ -49,6 +49,8 @@ class ConditionTable(NamedTuple):
     set_key: Int64s  # sorted: set · 2^42 + value + 2^41
     is_judged_late: Bools  # (n_rules,) has a leaf on a running amount
     needs_order: Bools  # (n_rules,) has a leaf on the running amount of the order
+    tree: Int64s  # (n_rules,) equal trees that look at the context alone have equal numbers, from 1 on; 0 for the others
+    rule_of_tree: Int64s  # (n_trees,) a rule that has tree 1, 2, ...
 
 
 class ConditionError(ValueError):
@@ -148,6 +150,7 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         if node.values is not None:
             keys += [n_sets * VALUE_STRIDE + value + VALUE_SHIFT for value in node.values]
             n_sets += 1
+    tree, rule_of_tree = _distinct(trees)
     fields = np.array([(n.op, n.parent, n.depth, n.slot, n.compare, n.value) for n in nodes], np.int64).reshape(-1, 6)
     return ConditionTable(
         first,
@@ -163,4 +166,21 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         np.unique(np.array(keys, np.int64)),
         np.array([any(node.is_running for node in tree) for tree in trees], np.bool_),
         np.array([any(node.is_running and node.slot == ORDER_SUBTOTAL for node in tree) for tree in trees], np.bool_),
+        tree,
+        rule_of_tree,
     )
+
+
+def _distinct(trees: Sequence[Tree]) -> tuple[Int64s, Int64s]:
+    """Number the distinct trees that look at the context alone."""
+    numbers: dict[tuple[Node, ...], int] = {}
+    rule_of_tree: list[int] = []
+    number_of_rule = np.zeros(len(trees), np.int64)
+    for rule, tree in enumerate(trees):
+        if any(node.slot in OF_AMOUNTS for node in tree):
+            continue
+        number = numbers.setdefault(tuple(tree), len(numbers) + 1)
+        if number > len(rule_of_tree):
+            rule_of_tree.append(rule)
+        number_of_rule[rule] = number
+    return number_of_rule, np.array(rule_of_tree, np.int64)

@@ -147,18 +147,24 @@ def pack_entries(rows: Sequence[EntryRow], n_keys: int) -> PriceEntries:
     )
 
 
-def winning_entry(entries: PriceEntries, key: Int64s, visible: Bools, basket_of_line: Int64s, at_s: Int64s) -> Int64s:
-    """The winning entry of each line (n_lines,), or −1. `visible` is (n_baskets, n_lists), `at_s` (n_baskets,)."""
-    low = entries.first[key]
-    count = entries.first[key + 1] - low
-    line = np.repeat(np.arange(key.size), count)
-    entry = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(line.size)
-    basket = basket_of_line[line]
-    instant = at_s[basket]
-    holds = visible[basket, entries.list_row[entry]] & (entries.from_s[entry] <= instant) & (instant < entries.to_s[entry])
+def winning_entry(entries: PriceEntries, key: Int64s, visible: Bools, context: Int64s, at_s: Int64s) -> Int64s:
+    """The winning entry of each line (n_lines,), or −1: the first of its key that is visible and in force.
+
+    `context` is (n_lines,), `visible` (n_contexts, n_lists), `at_s` (n_contexts,).
+    """
     winner = np.full(key.size, -1, np.int64)
-    # Written backwards, so that of the entries that hold the first of each line stays.
-    winner[line[holds][::-1]] = entry[holds][::-1]
+    entry, end = entries.first[key], entries.first[key + 1]
+    line = (entry < end).nonzero()[0]
+    while line.size:
+        own, its_context = entry[line], context[line]
+        instant = at_s[its_context]
+        holds = visible[its_context, entries.list_row[own]] & (entries.from_s[own] <= instant) & (instant < entries.to_s[own])
+        if holds.all():
+            winner[line] = own
+            return winner
+        winner[line[holds]] = own[holds]
+        entry += 1
+        line = line[~holds & (own + 1 < end[line])]
     return winner
 
 

@@ -36,6 +36,7 @@ class Promotions(NamedTuple):
     is_personal: Bools  # looks at personal data
     is_contextual: Bools  # its condition looks at no amount or quantity of the order or of a scope
     is_local: Bools  # what it takes of a line depends on the context and that line alone
+    is_by_line: Bools  # of the line promotions: lines of its scope need not take their turns together
     needs_order: Bools  # a line promotion with a condition on the order's amounts
     kind: Int64s
     kind_row: Int64s
@@ -70,6 +71,7 @@ class Piece(NamedTuple):
     reward_inputs: tuple[str, ...]
     is_contextual: bool
     is_local: bool
+    is_by_line: bool
     needs_order: bool
 
 
@@ -110,6 +112,7 @@ def read_promotion(
         reward_inputs,
         is_contextual,
         is_contextual and level == "line" and kind.is_local(params),
+        level == "line" and kind.is_by_line(params) and not any(node.is_running for node in tree),
         needs_order,
     )
 
@@ -168,6 +171,7 @@ def pack_promotions(
         is_personal=flags(piece.personal_inputs for piece in ordered),
         is_contextual=flags(piece.is_contextual for piece in ordered),
         is_local=flags(piece.is_local for piece in ordered),
+        is_by_line=flags(piece.is_by_line for piece in ordered),
         needs_order=flags(piece.needs_order for piece in ordered),
         kind=numbers(number_of_kind[body["kind"]] for body in bodies),
         kind_row=numbers(kind_row),
