@@ -42,8 +42,8 @@ def density(rounds: int, n_skus: int) -> dict[str, Any]:
     baskets = _baskets(640, n_skus)
     n_lines = sum(len(one.skus) for one in baskets)
     books = {
-        "many": _book(shop(n_skus=n_skus, n_promotions=n_skus)),
-        "few": _book(shop(n_skus=n_skus, n_promotions=n_skus // 100)),
+        "many": book_of(shop(n_skus=n_skus, n_promotions=n_skus)),
+        "few": book_of(shop(n_skus=n_skus, n_promotions=n_skus // 100)),
     }
     gc.freeze()
     works = {"engine": _engine, "quotes": _remembering}
@@ -59,14 +59,16 @@ def density(rounds: int, n_skus: int) -> dict[str, Any]:
     return {"us": us, "candidates": pairs}
 
 
-def order_promotions(rounds: int, _: int) -> dict[str, Any]:
+def order_promotions(rounds: int, n_skus: int) -> dict[str, Any]:
     """P9: µs of CPU of a basket of 20 lines with 12 order promotions that compete, and without them."""
-    plain = shop(n_skus=200, n_promotions=0)
-    with_them: Documents = {**plain, "promotions": _competing()}
-    books = {"with": _book(with_them), "without": _book(plain)}
+    plain = shop(n_skus=n_skus, n_promotions=n_skus // 2)
+    with_them: Documents = {**plain, "promotions": {**plain["promotions"], **_competing()}}
+    books = {"with": book_of(with_them), "without": book_of(plain)}
     rng = Random(11)
-    lines = [[{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(200), 20)] for _ in range(640)]
-    baskets = [_understood({"currency": "USD", "channel": "web", "lines": one}) for one in lines]
+    lines = [
+        [{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(n_skus), 20)] for _ in range(640)
+    ]
+    baskets = [understood({"currency": "USD", "channel": "web", "lines": one}) for one in lines]
     gc.freeze()
     us: dict[str, list[float]] = {f"{together} {name}": [] for together in (1, _TOGETHER) for name in books}
     for number in range(rounds + 2):
@@ -76,8 +78,10 @@ def order_promotions(rounds: int, _: int) -> dict[str, Any]:
                 if number >= 2:
                     us[f"{together} {name}"].append(took_us)
     priced = price_baskets(books["with"], baskets[:_TOGETHER])
-    applied = float(priced.outcome.is_applied.sum()) / _TOGETHER
-    return {"us": us, "applied": applied}
+    is_order_level = priced.applications.rule >= books["with"].promotions.n_line_level
+    applied = float((priced.outcome.is_applied & is_order_level).sum()) / _TOGETHER
+    candidates = price_baskets(books["without"], baskets).applications.line.size / (20 * len(baskets))
+    return {"us": us, "applied": applied, "candidates": candidates}
 
 
 def million(_: int, n_skus: int) -> dict[str, Any]:
@@ -167,16 +171,18 @@ def _rows(documents: Documents) -> BookRows:
     )
 
 
-def _book(documents: Documents) -> PriceBook:
+def book_of(documents: Documents) -> PriceBook:
+    """The documents compiled."""
     return compile_price_book(_rows(documents))
 
 
 def _baskets(n_baskets: int, n_skus: int) -> list[Basket]:
     rng = Random(7)
-    return [_understood(basket(rng, n_skus)) for _ in range(n_baskets)]
+    return [understood(basket(rng, n_skus)) for _ in range(n_baskets)]
 
 
-def _understood(body: Mapping[str, Any]) -> Basket:
+def understood(body: Mapping[str, Any]) -> Basket:
+    """A request as the core sees it."""
     return basket_of(read_quote(json.dumps(body).encode()), _AT_MS)
 
 

@@ -53,7 +53,7 @@ def test_memo_equals_engine_on_random_books() -> None:
 
 
 def test_memo_equals_engine_on_a_whole_shop() -> None:
-    book = compiled(shop(n_skus=300, n_promotions=200, seed=3, order_wide=0.02), {}, 1_700_000_000_000_000)
+    book = compiled(shop(n_skus=300, n_promotions=200, seed=3, order_wide=0.02, everything_live=True), {}, 1_700_000_000_000_000)
     rng = Random(4)
     baskets = [as_basket(made_basket(rng, 300), 1_750_000_000_000_000) for _ in range(400)]
     expected = by_engine(book, baskets)
