@@ -35,7 +35,7 @@ from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import price_and_encode
+from app.quotes.memo import hand_over, price_and_encode
 from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
@@ -94,6 +94,7 @@ class Service:
         self.engine = database.engine(self.pulse.connect)
         self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
         self.holder = BookHolder()
+        self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
         self.refresher = Refresher(
             self.connect,
             self.holder,

@@ -61,7 +61,7 @@ class Refresher:
         self._unwritten = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
         self.status = RefreshStatus()
-        holder.watch(lambda _: self._unwritten.set())
+        holder.watch(lambda *_: self._unwritten.set())
 
     async def start(self) -> None:
         """Have a book if there is one: the one on disk at once, then what the database has more. Without either the holder stays empty."""

@@ -7,13 +7,14 @@ anything. Lines that feel one another are remembered together (known.py), order 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.quote import price_baskets
+from app.pricing.touched import skus_touched
 from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, shared_candidates
 from app.quotes.encode import EncodedQuote, encode_quotes
 from app.quotes.known import Key, KnownLine, learn
@@ -52,20 +53,17 @@ class Memo:
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
         self._places: dict[str, list[tuple[dict[Any, Any], Any]]] = {}  # by SKU: the tables it is in, and under which key
-        self._n_lines = 0
+        self.n_lines = 0
 
-    def take_over(self, earlier: "Memo", *, but: Iterable[str]) -> None:
-        """Take what an earlier book's memo knows, but of some SKUs, and leave it empty.
-
-        Right where the books differ in nothing but promotions and coupons, and those promotions that differ list no other SKU.
-        """
-        for sku in but:
+    def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
+        """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
+        for sku in [sku for sku in earlier._places if but(sku)]:
             for table, key in earlier._places.pop(sku, ()):
                 if key in table:
                     del table[key]
-                    earlier._n_lines -= 1
+                    earlier.n_lines -= 1
         self._lines, self._listings, self._seen, self._places = earlier._lines, earlier._listings, earlier._seen, earlier._places
-        self._n_lines = earlier._n_lines
+        self.n_lines = earlier.n_lines
         earlier._forget()
 
     def context(self, basket: Basket) -> Context | None:
@@ -128,20 +126,20 @@ class Memo:
 
     def make_room(self, n_lines: int) -> None:
         """A memo that would become too full starts anew, so that what is asked for now finds room."""
-        if self._n_lines + n_lines > LINES_MAX:
+        if self.n_lines + n_lines > LINES_MAX:
             self._forget()
 
     def keep[K](self, table: dict[K, Any], key: K, value: object, skus: Iterable[str]) -> None:
         """Remember what was learned of some SKUs in one of the tables."""
         table[key] = value
-        self._n_lines += 1
+        self.n_lines += 1
         for sku in skus:
             self._places.setdefault(sku, []).append((table, key))
 
     def _forget(self) -> None:
         # New tables, because a batch that is under way still looks into the old ones.
         self._lines, self._listings, self._places = {}, {}, {}
-        self._n_lines = 0
+        self.n_lines = 0
 
 
 _memo_of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
@@ -153,6 +151,14 @@ def memo_of(book: PriceBook) -> Memo:
     if memo is None:
         memo = _memo_of[book] = Memo(book)
     return memo
+
+
+def hand_over(before: PriceBook, after: PriceBook) -> None:
+    """Let a book that comes into force go on with what is known of the SKUs that it prices as the one before it."""
+    touched = skus_touched(before, after)
+    if touched is not None:
+        rows, row_of_sku = set(touched.tolist()), after.assortment.row_of_sku
+        memo_of(after).take_over(memo_of(before), but=lambda sku: row_of_sku.get(sku) in rows)
 
 
 def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:

@@ -12,7 +12,8 @@ from app.pricing.book import BookRows, Document
 from app.pricing.compile import compile_price_book
 from tests.reference.agreement import difference, engine_replies
 from tests.reference.generate import random_basket, random_book, random_instant
-from tests.unit.pricing.test_changes import compiled_or_none, plain, random_change
+from tests.reference.generate_changes import random_change
+from tests.unit.pricing.test_changes import compiled_or_none, plain
 
 A, B, C = (Document({"name": name, "n": number}, 1) for number, name in enumerate("abc"))
 ROWS = BookRows(7, 1_700_000_000_000_000, replace_documents({}, [("products", "A", A), ("products", "B", B), ("policy", "p", C)]))

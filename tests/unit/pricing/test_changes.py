@@ -14,8 +14,7 @@ from app.pricing.compile import compile_price_book
 from app.pricing.conditions import ConditionTable
 from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 from tests.reference.generate import random_book, random_instant
-
-_SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exclusive", "requires_code", "not_on_sale")
+from tests.reference.generate_changes import random_change
 
 
 def test_a_book_of_changes_is_the_book_compiled_anew() -> None:
@@ -75,38 +74,6 @@ def test_problems_are_told_alike() -> None:
         assert found[0] == found[1]
         told += 1
     assert told > 20
-
-
-def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
-    """Change, delete or add a promotion, a coupon or a price."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs"))
-    documents = rows.documents.get(resource, {})
-    if not documents:
-        return []
-    name = rng.choice(sorted(documents))
-    body = dict(documents[name].body)
-    deed = rng.random()
-    if deed < 0.2:
-        return [(resource, name, None)]
-    if resource == "promotions":
-        for field in rng.sample(_SWAPPED, rng.randint(0, 3)):
-            body[field] = documents[rng.choice(sorted(documents))].body.get(field)
-        new = f"{rng.choice('amz')}{rng.randint(0, 9)}" if deed < 0.5 else name
-        other = documents[rng.choice(sorted(documents))].body
-        if deed > 0.8:
-            body |= {key: other[key] for key in ("kind", "params", "level", "currency") if key in other}
-        return [(resource, new, Document(body, rng.randint(1, 9)))]
-    if resource == "prices":
-        other = documents[rng.choice(sorted(documents))].body
-        body |= {key: other[key] for key in ("unit_price", "tiers") if key in other}
-        if deed < 0.5:
-            body["valid_from"] = f"20{rng.randint(10, 40)}-01-01T00:00:00Z"
-            body["valid_to"] = None
-            name = "|".join((body["sku"], body.get("price_list") or "default", body["currency"], body["valid_from"]))
-        return [(resource, name, Document(body, 2))]
-    if resource == "coupons":
-        body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
-    return [(resource, name, Document(body, 2))]
 
 
 def random_mistake(rng: Random, rows: BookRows) -> tuple[str, str, Document | None]:

@@ -3,15 +3,19 @@
 from collections import Counter
 from random import Random
 
+from app.pricebook.documents import replace_documents
 from app.pricing.basket import Basket
-from app.pricing.book import BookError, PriceBook
+from app.pricing.book import BookError, BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
 from app.pricing.quote import price_baskets
+from app.pricing.touched import skus_touched
 from app.quotes.encode import EncodedQuote, encode_quotes
-from app.quotes.memo import Memo, price_and_encode
+from app.quotes.memo import Memo, hand_over, memo_of, price_and_encode
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
 from tests.reference.generate import random_basket, random_book, random_instant
+from tests.reference.generate_changes import random_change
 
 
 def by_engine(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
@@ -60,6 +64,38 @@ def test_memo_equals_engine_on_a_whole_shop() -> None:
 
     for _ in range(2):
         assert by_memo(book, baskets) == expected
+
+
+def test_what_is_handed_over_is_what_the_next_book_says() -> None:
+    handed = 0
+    for seed in range(80):
+        rng = Random(seed)
+        documents = random_book(rng)
+        at_us = random_instant(rng)
+        bodies = {name: {key: Document(body, 1) for key, body in own.items()} for name, own in documents.items()}
+        rows = BookRows(1, at_us, bodies)
+        try:
+            book = compile_price_book(rows)
+        except BookError:
+            continue
+        baskets = [as_basket(random_basket(rng, documents), at_us + rng.choice((0, 0, 10**9))) for _ in range(12)]
+        for version in range(2, 6):
+            by_memo(book, baskets)
+            by_memo(book, baskets)
+            changes = random_change(rng, rows)
+            changed = BookRows(version, at_us + version * 10**6, replace_documents(rows.documents, changes))
+            try:
+                after = compile_price_book(changed, book)
+            except BookError:
+                continue
+            known = memo_of(book).n_lines
+            hand_over(book, after)
+
+            assert by_memo(after, baskets) == by_engine(after, baskets)
+            assert by_memo(book, baskets) == by_engine(book, baskets)
+            handed += known > 0 and skus_touched(book, after) is not None
+            book, rows = after, changed
+    assert handed > 60
 
 
 def test_line_is_priced_anew_when_a_schedule_changes_it() -> None:
