@@ -128,6 +128,12 @@ def spend_of_scope(turn: Turn) -> Int64s:
     return turn.lines.sum(turn.running_minor)
 
 
+def caps_of(cap_minor: Int64s, row: Int64s) -> Int64s | None:
+    """The caps of the applications (n_apps,), None where not one of them has any."""
+    caps = cap_minor[row]
+    return caps if (caps < AMOUNT_MINOR_MAX).any() else None
+
+
 class Steps(NamedTuple):
     """Rising thresholds with a percentage or an amount each; `first` (n_rows + 1,) delimits the steps of a row."""
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import Edit, joined, joined_keys
 
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
@@ -124,6 +125,28 @@ def _hulls(is_always: Bools, start_key: Int64s, end_key: Int64s) -> tuple[Int64s
     to_s[row] = end_key - row * ROW_STRIDE
     has_gaps = np.bincount(row, minlength=is_always.size) > 1
     return from_s, to_s, has_gaps if has_gaps.any() else None
+
+
+def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
+    """The table of the rows that an edit makes of two."""
+    return ScheduleTable(
+        joined(edit, old.is_always, new.is_always),
+        joined_keys(edit, old.start_key, new.start_key, ROW_STRIDE),
+        joined_keys(edit, old.end_key, new.end_key, ROW_STRIDE),
+        joined(edit, old.from_s, new.from_s),
+        joined(edit, old.to_s, new.to_s),
+        _splice_gaps(edit, old, new),
+    )
+
+
+def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | None:
+    if old.has_gaps is None and new.has_gaps is None:
+        return None
+    before, after = (
+        np.zeros(table.is_always.size, np.bool_) if table.has_gaps is None else table.has_gaps for table in (old, new)
+    )
+    has_gaps = joined(edit, before, after)
+    return has_gaps if has_gaps.any() else None
 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:

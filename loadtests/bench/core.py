@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from app.pricebook.last_good import read_last_good, write_last_good
+from app.pricebook.last_good import LastGood
 from app.pricing.basket import Basket
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
@@ -88,7 +88,7 @@ def million(_: int, n_skus: int) -> dict[str, Any]:
     """P11, first half: write the documents of a shop to disk as a service does. The second half reads them in a fresh process."""
     documents = shop(n_skus=n_skus, n_promotions=1_000, rules_per_line=1)
     path = Path(tempfile.mkdtemp(prefix="centwise-bench-")) / "book"
-    write_last_good(path, _rows(documents))
+    LastGood(path).write(_rows(documents), None)
     return {"path": str(path)}
 
 
@@ -96,8 +96,9 @@ def compile_file(_: int, __: int) -> dict[str, Any]:
     """P11, second half: the documents of the file named on standard input, compiled and held as a service holds them."""
     empty_bytes = memory_bytes("self")
     began_s = time.perf_counter()
-    rows = read_last_good(Path(sys.stdin.readline().strip()))
-    assert rows is not None
+    kept = LastGood(Path(sys.stdin.readline().strip())).read()
+    assert kept is not None
+    rows = kept.rows
     read_s, rows_bytes = time.perf_counter() - began_s, memory_bytes("self")
     began_s = time.perf_counter()
     book = compile_price_book(rows)

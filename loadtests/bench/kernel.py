@@ -184,7 +184,7 @@ def tables_of(book: PriceBook) -> Tables:
     assert book.policy.rounding == "half_up"
     assert book.policy.percent_base == "running"
     assert len(book.currency_rows) == 1
-    assert promotions.n_groups == 0
+    assert len(promotions.groups) == 0
     assert (np.diff(entries.first) == 1).all()
     assert not entries.tier_fee_minor.any()
     assert book.strategies.key.size == 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of, caps_of
 
 KIND: Final = "percent_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -55,7 +55,6 @@ class Packed(NamedTuple):
     off_ppm: Int64s
     base: Int64s
     cap_minor: Int64s
-    has_cap: bool  # any of them
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -64,14 +63,16 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([parse_percent_ppm(one.percent) for one in params], np.int64),
         np.array([_BASES[one.of] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
-        any(one.cap is not None for one in params),
     )
 
 
 def reward(packed: Packed, turn: Turn) -> Reward:
     """round(base × percent), on each line or once over the order."""
-    cap_minor = packed.cap_minor[turn.row] if packed.has_cap else None
-    return Reward(off_ppm=packed.off_ppm[turn.row], base=base_of(packed.base[turn.row], turn.policy), cap_minor=cap_minor)
+    return Reward(
+        off_ppm=packed.off_ppm[turn.row],
+        base=base_of(packed.base[turn.row], turn.policy),
+        cap_minor=caps_of(packed.cap_minor, turn.row),
+    )
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
