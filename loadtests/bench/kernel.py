@@ -88,8 +88,8 @@ def main(rounds: int, n_skus: int, n_promotions: int) -> None:
         asked, partly = asked_of(book, baskets), [False] * len(baskets)
         expected = price_line_level(book, baskets).total_minor
         assert np.array_equal(price_loop(tables, asked), expected), "the loop comes to other totals than the engine"
-        # The memo learns the contexts, then the lines.
-        for _ in range(3):
+        # The memo learns a context, and what it keeps of it, in the course of several calls.
+        for _ in range(20):
             quotes = price_and_encode(book, baskets, partly)
         assert sum(one.total_minor for one in quotes) == expected.sum(), "the memo comes to other totals than the engine"
         works: dict[str, Callable[[], object]] = {
