@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from app.client import ApiProblem
 from app.db.binaries import NoServer
@@ -23,6 +22,7 @@ from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
 from app.main import Service, WrongSchema, check_database, create_app
+from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
@@ -104,10 +104,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Serves until interrupted."""
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
-        # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
-        with contextlib.suppress(DatabaseUnreachable):
-            asyncio.run(check_database(settings, database))
-        return run(make_server(settings, create_app(settings, database=database)), listener)
+        return run(_make_checked_server(settings, database), listener)
 
 
 def demo(settings: Settings, _: argparse.Namespace) -> int:
@@ -115,7 +112,7 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
         asyncio.run(upgrade(database))
         port = listener.getsockname()[1]
-        server = make_server(settings, create_app(settings, database=database))
+        server = _make_checked_server(settings, database)
         visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), daemon=True)
         visitor.start()
         return run(server, listener)
@@ -205,13 +202,21 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_server(settings: Settings, app: ASGIApp) -> uvicorn.Server:
+def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Server:
+    """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
+    # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
+    with contextlib.suppress(DatabaseUnreachable):
+        asyncio.run(check_database(settings, database))
+    return make_server(settings, create_app(settings, database=database))
+
+
+def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
     """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=bounded_protocol(head_s=settings.read_seconds),
+            http=bounded_protocol(head_s=settings.read_seconds, direct=app),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -17,7 +17,6 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
@@ -36,7 +35,7 @@ from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import price_and_encode
+from app.quotes.memo import hand_over, price_and_encode
 from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
@@ -51,6 +50,7 @@ from app.settings import Settings
 from app.signals import routers as signals
 from app.web.access import Access
 from app.web.auth import Authenticator
+from app.web.docs_page import add_docs_page
 from app.web.keys import keys_router
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
@@ -94,6 +94,7 @@ class Service:
         self.engine = database.engine(self.pulse.connect)
         self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
         self.holder = BookHolder()
+        self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
         self.refresher = Refresher(
             self.connect,
             self.holder,
@@ -295,6 +296,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
+        docs_url=None,
         redoc_url=None,
     )
     api.state.authenticator = service.authenticator
@@ -317,17 +319,18 @@ def create_api(service: Service) -> FastAPI:
         api.include_router(router)
     declare_structs(api)
     add_operations(api, service)
+    add_docs_page(api)
     check_routes(api)
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> ASGIApp:
+def create_app(settings: Settings, *, database: Database) -> FrontTable:
     """The application as the server runs it."""
     service = Service(settings, database)
     return FrontTable(
         Access(create_api(service), service.metrics),
         service.front,
-        authenticate=service.authenticator.authenticate,
+        callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,8 +156,11 @@ class Caller:
         self.principal.require(*scopes)
         return self.principal
 
+    def known(self, headers: Mapping[bytes, bytes], client: Sequence[Any] | None) -> Principal | None:
+        return self.principal
 
-def doors(served: House, engine: AsyncEngine, *, caller: Caller | None = None) -> tuple[ASGIApp, FastAPI]:
+
+def doors(served: House, engine: AsyncEngine, *, caller: Caller | None = None) -> tuple[FrontTable, FastAPI]:
     """The front table with FastAPI behind it, and that FastAPI by itself."""
     caller = caller or Caller()
     api = FastAPI(redirect_slashes=False)
@@ -168,7 +171,7 @@ def doors(served: House, engine: AsyncEngine, *, caller: Caller | None = None) -
     api.include_router(storefront_router(served.table, authenticate=caller.authenticate, read_s=0.3))
     api.include_router(decisions_router(reader, replay))
     declare_structs(api)
-    return FrontTable(api, served.table, authenticate=caller.authenticate, metrics=served.metrics, read_s=0.3), api
+    return FrontTable(api, served.table, callers=caller, metrics=served.metrics, read_s=0.3), api
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:

@@ -26,7 +26,7 @@ class BookHolder:
     def __init__(self) -> None:
         self._held: Held | None = None
         self._waiting: dict[asyncio.Future[PriceBook], int] = {}
-        self._watchers: list[Callable[[Held], None]] = []
+        self._watchers: list[Callable[[Held | None, Held], None]] = []
         # Versions that this process is committing: it has their books already and will offer them.
         self.expected: set[int] = set()
 
@@ -55,8 +55,8 @@ class BookHolder:
         """Put a book in force whatever its version, because the present one is not of this database."""
         self._take(held)
 
-    def watch(self, watcher: Callable[[Held], None]) -> None:
-        """Have `watcher` called with every book that is put in force."""
+    def watch(self, watcher: Callable[[Held | None, Held], None]) -> None:
+        """Have `watcher` called with every book that is put in force, behind the one before it."""
         self._watchers.append(watcher)
 
     async def wait_for_version(self, version: int, timeout_s: float) -> PriceBook:
@@ -74,9 +74,9 @@ class BookHolder:
 
     def _take(self, held: Held) -> None:
         assert held.book.version == held.rows.version
-        self._held = held
+        before, self._held = self._held, held
         for waiter, version in list(self._waiting.items()):
             if held.book.version >= version and not waiter.done():
                 waiter.set_result(held.book)
         for watcher in self._watchers:
-            watcher(held)
+            watcher(before, held)

@@ -131,6 +131,12 @@ def spend_of_scope(turn: Turn) -> Int64s:
     return turn.lines.sum(turn.running_minor)
 
 
+def caps_of(cap_minor: Int64s, row: Int64s) -> Int64s | None:
+    """The caps of the applications (n_apps,), None where not one of them has any."""
+    caps = cap_minor[row]
+    return caps if (caps < AMOUNT_MINOR_MAX).any() else None
+
+
 class Steps(NamedTuple):
     """Rising thresholds with a percentage or an amount each; `first` (n_rows + 1,) delimits the steps of a row."""
 
@@ -138,12 +144,6 @@ class Steps(NamedTuple):
     threshold: Int64s
     off_ppm: Int64s  # 0 where the step is an amount
     amount_minor: Int64s  # 0 where it is a percentage
-    key: Int64s  # row · 2^42 + threshold, sorted
-    has_amounts: bool  # any of them
-
-
-_STEP_STRIDE: Final = 2**42
-_MEASURE_MAX: Final = _STEP_STRIDE - 1  # above every threshold
 
 
 def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
@@ -151,23 +151,29 @@ def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
     first = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=first[1:])
     flat = np.array([step for row in rows for step in row], np.int64).reshape(-1, 3)
-    key = np.repeat(np.arange(len(rows)), np.diff(first)) * _STEP_STRIDE + flat[:, 0]
-    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy(), key, bool(flat[:, 2].any()))
+    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy())
+
+
+def _following_step(steps: Steps, row: Int64s, measure: Int64s) -> Int64s:
+    """The first step (n_apps,) whose threshold is above the measure; behind the last step of its row where there is none."""
+    following, end = steps.first[row], steps.first[row + 1]
+    n_most = int((end - following).max(initial=0))
+    for _ in range(n_most):
+        following = following + ((following < end) & (steps.threshold[np.minimum(following, end - 1)] <= measure))
+    return following
 
 
 def take_step(
     steps: Steps, row: Int64s, measure: Int64s, policy: Policy, *, times: Int64s | None, unit: Int64s | int, below: Reason
 ) -> tuple[Reward, Offer]:
     """The reward of the step that a measure (n_apps,) reaches, `times` its amount, and the next step."""
-    following = np.searchsorted(steps.key, row * _STEP_STRIDE + np.minimum(measure, _MEASURE_MAX), side="right")
+    following = _following_step(steps, row, measure)
     is_reached = following > steps.first[row]
     step = np.where(is_reached, following - 1, 0)
-    across = None
-    if steps.has_amounts:
+    across = np.where(is_reached, steps.amount_minor[step], 0)
+    if times is not None:
         # Amounts times their repeats are bounded by the spend that earned them; anything above is cut to what is left anyway.
-        across = np.where(is_reached, steps.amount_minor[step], 0)
-        if times is not None:
-            across = np.where(across > AMOUNT_MINOR_MAX // np.maximum(times, 1), AMOUNT_MINOR_MAX, across * times)
+        across = np.where(across > AMOUNT_MINOR_MAX // np.maximum(times, 1), AMOUNT_MINOR_MAX, across * times)
     is_last = following == steps.first[row + 1]
     missing = steps.threshold[np.where(is_last, 0, following)] - measure
     offer = Offer(
@@ -179,7 +185,7 @@ def take_step(
         np.ones(row.size, np.int64),
     )
     off_ppm = np.where(is_reached, steps.off_ppm[step], 0)
-    return Reward(off_ppm=off_ppm, base=base_of(None, row.size, policy), across_minor=across), offer
+    return Reward(off_ppm=off_ppm, base=base_of(None, row.size, policy), across_minor=across if across.any() else None), offer
 
 
 def offered(steps: Steps, step: int, times: int) -> dict[str, Any]:

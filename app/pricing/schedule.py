@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import Edit, joined, joined_keys
 
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
@@ -32,7 +33,8 @@ class ScheduleTable(NamedTuple):
     is_always: Bools  # (n_rows,)
     start_key: Int64s  # (n_intervals,)
     end_key: Int64s  # (n_intervals,)
-    hull_s: Int64s  # (n_rules, 2) before the first the rule is not active, nor from the second on
+    from_s: Int64s  # (n_rules,) before it the rule is not active
+    to_s: Int64s  # (n_rules,) nor from it on
     has_gaps: Bools | None  # (n_rules,) between them the intervals tell; None where no rule has more than one
 
 
@@ -110,26 +112,47 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
             end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
     starts, ends = np.array(start, np.int64), np.array(end, np.int64)
-    own = starts // ROW_STRIDE
-    has_gaps = np.bincount(own, minlength=is_always.size) > 1
-    return ScheduleTable(is_always, starts, ends, _hulls(is_always, own, starts, ends), has_gaps if has_gaps.any() else None)
+    return ScheduleTable(is_always, starts, ends, *_hulls(is_always, starts, ends))
 
 
-def _hulls(is_always: Bools, row: Int64s, start_key: Int64s, end_key: Int64s) -> Int64s:
-    """From when to when each rule is active at most (n_rules, 2): side by side, because they are looked up together."""
-    hull_s = np.full((is_always.size, 2), EARLIEST_S)
-    hull_s[is_always, 1] = _NEVER_S
+def _hulls(is_always: Bools, start_key: Int64s, end_key: Int64s) -> tuple[Int64s, Int64s, Bools | None]:
+    """From when to when each rule is active at most, and which rules have more than one interval."""
+    from_s = np.full(is_always.size, EARLIEST_S)
+    to_s = np.where(is_always, _NEVER_S, EARLIEST_S)
+    row = start_key // ROW_STRIDE
     # Intervals rise within a row, so that written backwards its first start stays, and written forwards its last end.
-    hull_s[row[::-1], 0] = start_key[::-1] % ROW_STRIDE
-    hull_s[row, 1] = end_key - row * ROW_STRIDE
-    return hull_s
+    from_s[row[::-1]] = start_key[::-1] % ROW_STRIDE
+    to_s[row] = end_key - row * ROW_STRIDE
+    has_gaps = np.bincount(row, minlength=is_always.size) > 1
+    return from_s, to_s, has_gaps if has_gaps.any() else None
+
+
+def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
+    """The table of the rows that an edit makes of two."""
+    return ScheduleTable(
+        joined(edit, old.is_always, new.is_always),
+        joined_keys(edit, old.start_key, new.start_key, ROW_STRIDE),
+        joined_keys(edit, old.end_key, new.end_key, ROW_STRIDE),
+        joined(edit, old.from_s, new.from_s),
+        joined(edit, old.to_s, new.to_s),
+        _splice_gaps(edit, old, new),
+    )
+
+
+def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | None:
+    if old.has_gaps is None and new.has_gaps is None:
+        return None
+    before, after = (
+        np.zeros(table.is_always.size, np.bool_) if table.has_gaps is None else table.has_gaps for table in (old, new)
+    )
+    has_gaps = joined(edit, before, after)
+    return has_gaps if has_gaps.any() else None
 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
     """Tell which rows (n,) are active at their instants, (n,) or one for all, in seconds."""
-    hull_s = table.hull_s.take(row, axis=0)
-    active: Bools = hull_s[:, 0] <= at_s
-    active &= at_s < hull_s[:, 1]
+    active: Bools = table.from_s[row] <= at_s
+    active &= at_s < table.to_s[row]
     if table.has_gaps is not None:
         gapped = (active & table.has_gaps[row]).nonzero()[0]
         key = row[gapped] * ROW_STRIDE + np.broadcast_to(at_s, row.shape)[gapped]

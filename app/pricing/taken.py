@@ -59,7 +59,7 @@ def nothing_taken(promotions: Promotions, rule: Int64s, is_exclusively_taken: Bo
     is_exclusive = promotions.is_exclusive[rule]
     group = promotions.group[rule]
     place = None
-    is_present = np.zeros(promotions.n_groups + 1, np.bool_)  # the last is that of no group
+    is_present = np.zeros(len(promotions.groups) + 1, np.bool_)  # the last is that of no group
     is_present[group] = True
     n_groups = int(np.count_nonzero(is_present[:-1]))
     if n_groups:

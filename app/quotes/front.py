@@ -1,22 +1,27 @@
-"""The front table: the hot endpoints as raw ASGI, ahead of FastAPI, which declares and serves the same ones (see router.py)."""
+"""The front table: the hot endpoints as raw ASGI, ahead of FastAPI, which declares and serves the same ones (see router.py).
+
+Plain requests it takes directly from the connection; whatever is unusual about one, a refusal included, goes the way of ASGI.
+"""
 
 import asyncio
 import os
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import BadRequest, BodyTooLarge, InternalError, Problem, RequestTimeout, UnsupportedMediaType
 from app.metrics import Metrics
+from app.quotes.pricing_pass import Entry
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
+from app.web.direct import Exchange
 from app.web.problems import MEDIA_TYPE, problem_bytes
 from app.web.routing import check_query
 
@@ -28,19 +33,36 @@ PRICES_BODY_OCTETS: Final = 256 << 10
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
+_DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + b"content-length: %d\r\nx-request-id: %s\r\n"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _log = structlog.get_logger(__name__)
 
 
+class Callers(Protocol):
+    """Who tells callers by their requests; see app.web.auth.Authenticator."""
+
+    async def authenticate(self, scope: Scope, *scopes: str) -> Principal: ...
+
+    def known(self, headers: Mapping[bytes, bytes], client: Sequence[Any] | None) -> Principal | None: ...
+
+
+class DirectOperation(NamedTuple):
+    """An operation in two halves: `take` lets a request in, if it may, and `reply_of` is asked when the call has come."""
+
+    take: Callable[[bytes, Asked, Callable[[], None]], Entry | None]
+    reply_of: Callable[[Entry], Reply]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of the table: where it is, what runs, and how much is read for it."""
+    """One row of the table: where it is, what runs, how much is read for it, and how plain requests are taken, if they are."""
 
     path: str
     operation: Operation
     octets_max: int
+    direct: DirectOperation | None = None
 
     async def respond(self, scope: Scope, receive: Receive, authenticate: Authenticate, *, read_s: float) -> Reply:
         """Let the caller in, read the body and run the operation: the same steps for both doors. Raises Problem."""
@@ -57,25 +79,30 @@ class Endpoint:
 
 def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoint, ...]:
     """The table of both doors."""
+    quote = DirectOperation(storefront.take_quote, storefront.quoted)
+    preview = DirectOperation(storefront.take_preview, storefront.previewed)
     return (
-        Endpoint("/v1/quotes", storefront.quote, quote_octets_max),
+        Endpoint("/v1/quotes", storefront.quote, quote_octets_max, quote),
         Endpoint("/v1/quotes/batch", storefront.batch, BATCH_BODY_OCTETS),
         Endpoint("/v1/prices", storefront.prices, PRICES_BODY_OCTETS),
-        Endpoint("/v1/preview", storefront.preview, quote_octets_max),
+        Endpoint("/v1/preview", storefront.preview, quote_octets_max, preview),
     )
 
 
 class FrontTable:
     """An ASGI app that answers POSTs to the table's paths itself and hands everything else to `app`."""
 
-    def __init__(
-        self, app: ASGIApp, table: Iterable[Endpoint], *, authenticate: Authenticate, metrics: Metrics, read_s: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float) -> None:
         self._app = app
-        self._authenticate = authenticate
+        self._callers = callers
         self._metrics = metrics
         self._read_s = read_s
         self._table = {endpoint.path: endpoint for endpoint in table}
+        self._direct = {
+            endpoint.path.encode(): (endpoint, endpoint.direct)
+            for endpoint in self._table.values()
+            if endpoint.direct is not None
+        }
         self._seconds = {path: metrics.request_seconds.at(f"POST {path}") for path in self._table}
         self._requests = {
             (path, code): metrics.requests.at(f"POST {path}", word)
@@ -83,30 +110,81 @@ class FrontTable:
             for code, word in enumerate(_CLASSES, start=1)
         }
         self._ids = count(int.from_bytes(os.urandom(2)))
-        self._process = os.urandom(8).hex()
+        self._process = os.urandom(8).hex().encode()
+
+    @property
+    def direct_paths(self) -> Collection[bytes]:
+        """The paths of endpoints that take plain requests."""
+        return self._direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or (endpoint := self._table.get(scope["path"])) is None:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
-        request_id = _sent_request_id(scope) or b"%s-%x" % (self._process.encode(), next(self._ids))
+        request_id = _sent_request_id(scope) or self._made_request_id()
         try:
-            reply = await endpoint.respond(scope, receive, self._authenticate, read_s=self._read_s)
+            reply = await endpoint.respond(scope, receive, self._callers.authenticate, read_s=self._read_s)
             status, body = reply.status, reply.body
             headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
             if reply.is_replay:
                 headers.append(_REPLAYED)
         except Exception as error:  # noqa: BLE001 - what is no problem of ours is logged there and answered as an internal error
-            problem = self._problem(error, request_id)
-            status, body = problem.status, problem_bytes(problem)
-            headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
-            headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+            status, body, headers = self._refusal(error, request_id)
         finally:
             self._seconds[endpoint.path].observe(time.perf_counter() - began_s)
         self._requests[endpoint.path, status // 100].n += 1
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def take(self, exchange: Exchange) -> bool:
+        """Take a plain request of a caller that is known; it is answered when its batch is done."""
+        began_s = time.perf_counter()
+        endpoint, direct = self._direct[exchange.path]
+        headers = dict(exchange.headers)
+        if (
+            len(headers) != len(exchange.headers)
+            or headers.get(b"content-type") != b"application/json"
+            or len(exchange.body) > endpoint.octets_max
+        ):
+            return False
+        principal = self._callers.known(headers, exchange.client)
+        if principal is None or not principal.holds("quote"):
+            return False
+        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, headers.get(b"x-request-id"), began_s)
+        try:
+            taken.entry = direct.take(exchange.body, Asked(principal, headers), taken.answer)
+        except Exception:  # noqa: BLE001 - the ordinary way comes to the same refusal, and answers it
+            return False
+        return taken.entry is not None
+
+    def respond(self, taken: "_Taken") -> None:
+        """Answer what was taken."""
+        assert taken.entry is not None
+        sent = taken.sent_request_id
+        request_id = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else self._made_request_id()
+        try:
+            status, body, is_replay = taken.reply_of(taken.entry)
+            headers = _DIRECT_HEAD % (len(body), request_id)
+            if is_replay:
+                headers += b"%s: %s\r\n" % _REPLAYED
+        except Exception as error:  # noqa: BLE001 - as in __call__
+            status, body, fields = self._refusal(error, request_id)
+            headers = b"".join([b"%s: %s\r\n" % field for field in fields])
+        self._seconds[taken.path].observe(time.perf_counter() - taken.began_s)
+        self._requests[taken.path, status // 100].n += 1
+        taken.exchange.answer(status, headers, body)
+
+    def _made_request_id(self) -> bytes:
+        return b"%s-%x" % (self._process, next(self._ids))
+
+    def _refusal(self, error: Exception, request_id: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        """Status, body and headers."""
+        problem = self._problem(error, request_id)
+        body = problem_bytes(problem)
+        headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+        headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+        return problem.status, body, headers
 
     def _problem(self, error: Exception, request_id: bytes) -> Problem:
         if isinstance(error, Problem):
@@ -119,6 +197,32 @@ class FrontTable:
             _log.error("request failed", request_id=request_id.decode(), traceback=text)
         self._metrics.request_errors.at(problem.slug).n += 1
         return problem
+
+
+class _Taken:
+    """A request that was taken, until it is answered."""
+
+    __slots__ = ("_table", "began_s", "entry", "exchange", "path", "reply_of", "sent_request_id")
+
+    def __init__(
+        self,
+        table: FrontTable,
+        exchange: Exchange,
+        path: str,
+        reply_of: Callable[[Entry], Reply],
+        sent_request_id: bytes | None,
+        began_s: float,
+    ) -> None:
+        self._table = table
+        self.exchange = exchange
+        self.path = path
+        self.reply_of = reply_of
+        self.sent_request_id = sent_request_id
+        self.began_s = began_s
+        self.entry: Entry | None = None
+
+    def answer(self) -> None:
+        self._table.respond(self)
 
 
 def read_headers(scope: Scope) -> dict[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -96,11 +96,16 @@ class QuoteLane:
         line_count = sum(entry.line_count for entry in entries)
         octets = sum(len(entry.understood.canonical) for entry in entries)
         try:
-            done = self._gather.submit(entries, line_count=line_count, octets=octets)
+            batch = self._gather.submit(entries, line_count=line_count, octets=octets)
         except Unavailable:
             self._metrics.lane_refused.at().n += len(entries)
             raise
-        await done
+        await batch.done
+
+    def enter(self, entry: Entry, call: Callable[[], None]) -> None:
+        """Have the entry priced and stored; `call` is called when its outcome is there. Raises Unavailable when the lane is full."""
+        batch = self._gather.submit([entry], line_count=entry.line_count, octets=len(entry.understood.canonical))
+        batch.calls.append(call)
 
     async def _work(self, batch: Batch[Entry]) -> None:
         self._metrics.lane_rows.at().observe(len(batch.entries))

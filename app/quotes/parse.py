@@ -19,7 +19,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _INSTANT_MS_MAX: Final = 7_258_118_400_000
 _POSITIONS: Final = tuple(str(position) for position in range(1, LINES_MAX + 1))
-_SKUS: Final = re.compile(rf"(?:{SKU_PATTERN}\n)*")
+# Possessive, because no shorter match of a part could help the rest.
+_SKUS: Final = re.compile(rf"(?:{SKU_PATTERN}+\n)*+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _PLACE: Final = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED_FIELD: Final = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
@@ -193,10 +194,12 @@ def _refuse_duplicate_keys(raw: bytes, canonical: bytes) -> None:
     """Refuse a body in which an object has a key twice, or a string has a control character.
 
     Decoding drops what a duplicate key held, and encoding adds no colon, so equal counts of colons prove that nothing was dropped:
-    first against the canonical JSON, which is at hand, and, where that left out nulls and defaults, against a plain decoding. An escape
-    could hide a colon or a control character; those bodies, which are rare, are walked.
+    first against the canonical JSON, which is at hand and may be the very same bytes, and, where that left out nulls and defaults,
+    against a plain decoding. An escape could hide a colon or a control character; those bodies, which are rare, are walked.
     """
     if b"\\" not in raw and b"\x7f" not in raw:
+        if raw == canonical:
+            return
         colons = raw.count(b":")
         if colons == canonical.count(b":") or colons == msgspec.json.encode(msgspec.json.decode(raw)).count(b":"):
             return
@@ -250,7 +253,9 @@ def _normalise(request: Context, errors: list[FieldError]) -> bool:
 def _columns(lines: list[Line], errors: list[FieldError]) -> Columns:
     skus = [line.sku for line in lines]
     _check_skus(skus, "lines[{}].sku", errors)
-    line_ids = [line.id or position for line, position in zip(lines, _POSITIONS, strict=False)]
+    line_ids = [line.id or "" for line in lines]
+    if "" in line_ids:
+        line_ids = [line_id or position for line_id, position in zip(line_ids, _POSITIONS, strict=False)]
     if len(set(line_ids)) != len(line_ids):
         seen = set()
         for index, line_id in enumerate(line_ids):
@@ -259,16 +264,16 @@ def _columns(lines: list[Line], errors: list[FieldError]) -> Columns:
             seen.add(line_id)
     # bool is not among the JSON types of a quantity, so a plain type test is enough here.
     quantities_milli = [
-        line.quantity * MILLI if type(line.quantity) is int else _quantity_milli(index, line.quantity, errors)
-        for index, line in enumerate(lines)
+        quantity * MILLI if type(quantity := line.quantity) is int else _quantity_milli(line, lines, errors) for line in lines
     ]
     return Columns(skus, line_ids, quantities_milli)
 
 
-def _quantity_milli(index: int, quantity: int | str, errors: list[FieldError]) -> int:
+def _quantity_milli(line: Line, lines: list[Line], errors: list[FieldError]) -> int:
     try:
-        return parse_quantity_milli(quantity)
+        return parse_quantity_milli(line.quantity)
     except ValueError as error:
+        index = next(index for index, one in enumerate(lines) if one is line)
         errors.append(FieldError(f"lines[{index}].quantity", "format", str(error)))
         return 0
 

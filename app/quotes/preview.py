@@ -1,5 +1,7 @@
 """Previews: quotes that bind nobody. They are gathered and priced as quotes are, and need no database."""
 
+from collections.abc import Callable
+
 from app.errors import InternalError
 from app.metrics import Metrics
 from app.quotes.gather import Batch, Gather
@@ -36,7 +38,14 @@ class PreviewLane:
 
     async def answer(self, entry: Entry) -> None:
         """Have the entry priced and wait for its outcome. Raises Unavailable when too many wait."""
-        await self._gather.submit([entry], line_count=entry.line_count, octets=len(entry.understood.canonical))
+        await self._submit(entry).done
+
+    def enter(self, entry: Entry, call: Callable[[], None]) -> None:
+        """Have the entry priced; `call` is called when its outcome is there. Raises Unavailable when too many wait."""
+        self._submit(entry).calls.append(call)
+
+    def _submit(self, entry: Entry) -> Batch[Entry]:
+        return self._gather.submit([entry], line_count=entry.line_count, octets=len(entry.understood.canonical))
 
     async def _work(self, batch: Batch[Entry]) -> None:
         issued_ms = self._clock.read_ms()

@@ -37,7 +37,18 @@ class Entry:
     `book` is the price book of a request that names a version, None for the one in force. `key` is the id that the client made.
     """
 
-    __slots__ = ("book", "decision", "encoded", "key", "outcome", "refusal", "request_sha256", "source", "understood")
+    __slots__ = (
+        "book",
+        "decision",
+        "encoded",
+        "key",
+        "line_count",
+        "outcome",
+        "refusal",
+        "request_sha256",
+        "source",
+        "understood",
+    )
 
     def __init__(
         self,
@@ -48,6 +59,7 @@ class Entry:
         source: str = "quote",
     ) -> None:
         self.understood = understood
+        self.line_count = len(understood.columns.skus)
         self.book = book
         self.key = key
         self.source = source
@@ -57,10 +69,6 @@ class Entry:
         self.encoded: EncodedQuote | None = None
         self.decision: Decision | None = None
         self.refusal: bytes | None = None
-
-    @property
-    def line_count(self) -> int:
-        return len(self.understood.request.lines)
 
 
 class Pricing:

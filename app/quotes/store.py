@@ -1,6 +1,7 @@
 """Storing a batch of decisions: one binary COPY and one commit on a connection of its own, driven again until the outcome is known."""
 
 import asyncio
+import struct
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from app.db.engine import DatabaseUnreachable, within
 from app.db.partitions import ensure_day
 from app.metrics import Metrics
 from app.quotes import queries
+from app.quotes.copy_rows import copy_chunks
 from app.quotes.ids import issued_ms_of
 from app.quotes.parse import instant_of
 
@@ -22,8 +24,8 @@ REFUSAL_SCOPE: Final = "quotes"
 _PAUSE_S: Final = 0.02
 _log = structlog.get_logger(__name__)
 
-# What the server, or asyncpg's encoders, say of values that cannot be taken, however often they are sent.
-_POISON: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, TypeError, ValueError, OverflowError)
+# What the server, or packing a row, says of values that cannot be taken, however often they are sent.
+_POISON: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, TypeError, ValueError, OverflowError, struct.error)
 
 
 class Decision(NamedTuple):
@@ -236,7 +238,7 @@ async def _write(
 
 
 async def _copy(connection: asyncpg.Connection, decisions: Sequence[Decision]) -> None:
-    await connection.copy_records_to_table("decisions", records=decisions, columns=queries.COLUMNS)
+    await connection.copy_to_table("decisions", source=copy_chunks(decisions), columns=queries.COLUMNS, format="binary")
 
 
 async def _claim(connection: asyncpg.Connection, issued_at: datetime, claims: Sequence[Claim]) -> dict[UUID, Earlier]:

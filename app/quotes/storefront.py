@@ -78,6 +78,20 @@ class Storefront:
             await self._lane.answer([entry])
         except Unavailable as problem:
             entry.outcome = problem
+        return self.quoted(entry)
+
+    def take_quote(self, raw: bytes, asked: Asked, call: Callable[[], None]) -> Entry | None:
+        """Do what `quote` does up to the lane, which then calls `call`; None where there is more to wait for. Raises what `quote` does."""
+        understood = read_quote(raw)
+        if not _is_for_now(understood.request, asked.headers):
+            return None
+        key = _read_key(asked)
+        entry = Entry(understood, key=None if key is None else id_of_key(key, caller=asked.principal.id))
+        self._lane.enter(entry, call)
+        return entry
+
+    def quoted(self, entry: Entry) -> Reply:
+        """The reply of a quote when it has come out of the lane. Raises Problem."""
         outcome = entry.outcome
         self._count(entry)
         if isinstance(outcome, Answered):
@@ -122,6 +136,19 @@ class Storefront:
         understood = read_quote(raw)
         entry = Entry(understood, book=await self._book_for(understood.request, asked))
         await self._previews.answer(entry)
+        return self.previewed(entry)
+
+    def take_preview(self, raw: bytes, asked: Asked, call: Callable[[], None]) -> Entry | None:
+        """As `take_quote`, for previews."""
+        understood = read_quote(raw)
+        if not _is_for_now(understood.request, asked.headers):
+            return None
+        entry = Entry(understood)
+        self._previews.enter(entry, call)
+        return entry
+
+    def previewed(self, entry: Entry) -> Reply:
+        """The reply of a preview when it has been priced. Raises Problem."""
         if isinstance(entry.outcome, Answered):
             self._preview_lines.n += entry.line_count
             return Reply(200, entry.outcome.reply)
@@ -174,6 +201,11 @@ def _result(result: Entry | Problem) -> bytes:
     if isinstance(outcome, Answered):
         return b'{"quote":' + outcome.reply + b"}"
     return b'{"problem":' + problem_bytes(outcome or InternalError()) + b"}"
+
+
+def _is_for_now(request: Context, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether it is priced by the book in force at this instant: it needs no more scopes, and there is nothing to wait for."""
+    return request.at is None and request.version is None and request.min_version is None and b"min-version" not in headers
 
 
 def _read_key(asked: Asked) -> str | None:

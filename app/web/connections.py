@@ -2,6 +2,8 @@
 
 uvicorn waits for ever for headers that were begun, keeps as many of them as are sent, forgets to let a connection go whose body came after the
 answer, and never gives up writing. Bodies that are waited for are bounded where they are read.
+
+Requests that arrive whole are offered to the application directly before a cycle and a task are made for them (see direct.py).
 """
 
 import asyncio
@@ -12,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.errors import BadRequest, HeadersTooLarge, Problem, RequestTimeout
+from app.web.direct import Direct, Exchange
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 HEAD_OCTETS_MAX: Final = 64 << 10
@@ -19,37 +22,41 @@ WRITE_STALL_S: Final = 30.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. It has one timer for heads, which is set anew only when it runs out, so that a request costs none."""
+    """One connection. It has one timer for heads and for idling, which is set anew only when it runs out, so that a request costs none."""
 
     head_s: ClassVar[float] = 10.0
     linger_s: ClassVar[float] = 2.0
+    direct: ClassVar[Direct | None] = None
 
     # The loop's time since when a head is awaited or under way, None while there is none to wait for.
     _head_since: float | None = None
-    _head_timer: asyncio.TimerHandle | None = None
+    # The loop's time since when everything is answered and nothing has come.
+    _idle_since: float | None = None
+    _timer: asyncio.TimerHandle | None = None
     _is_head_begun = False
     _is_in_body = False
     _head_octets = 0
     _chunk_octets = 0
     _is_refused = False
     _write_timer: asyncio.TimerHandle | None = None
+    # The body so far of a request that may be taken directly, None of any other.
+    _offered: list[bytes] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_since = self.loop.time()
-        self._head_timer = self.loop.call_later(self.head_s, self._check_head)
+        self._check_times()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._head_timer, self._write_timer):
+        for timer in (self._timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
-        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         was_in_head = self._head_since is not None
         if not was_in_head and not self._is_in_body:
             # Whatever comes between requests has to become a head, even if it begins with empty lines.
@@ -65,14 +72,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserError:
                 self._refuse(BadRequest("not an HTTP request that can be read"))
                 return
+        if self._offered is not None:
+            self._go_the_ordinary_way()
         # Of the chunk that a head begins in, the part before it is not told apart; a chunk is small enough.
         self._head_octets = self._head_octets + len(data) if was_in_head and self._head_since is not None else 0
         if self._head_octets > HEAD_OCTETS_MAX:
             self._refuse(HeadersTooLarge(f"the limit is {HEAD_OCTETS_MAX} bytes"))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._unset_keepalive_if_required()
+        # uvicorn makes the scope here; it waits until somebody needs one.
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._is_head_begun = True
         if self._head_since is None:
             # It begins in the chunk that the one before it ended in.
@@ -82,19 +93,44 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._chunk_octets > HEAD_OCTETS_MAX and self._octets_of_head() > HEAD_OCTETS_MAX:
             self._refuse(HeadersTooLarge(f"the limit is {HEAD_OCTETS_MAX} bytes"))
             raise ValueError("the headers are too large")  # ends the parsing
-        super().on_headers_complete()
+        if self.direct is not None and self.url in self.direct.direct_paths and self._is_plain():
+            self._offered = []
+        else:
+            self._begin_cycle()
         self._head_since, self._is_head_begun, self._is_in_body = None, False, True
 
+    def on_body(self, body: bytes) -> None:
+        if self._offered is None:
+            super().on_body(body)
+        else:
+            self._offered.append(body)
+
     def on_message_complete(self) -> None:
+        if self._offered is not None:
+            before, self.cycle = self.cycle, Exchange(self, self.url, self.headers, b"".join(self._offered))  # type: ignore[assignment]
+            assert self.direct is not None
+            if self.direct.take(self.cycle):  # type: ignore[arg-type]
+                self._offered, self._is_in_body = None, False
+                return
+            self.cycle = before
+            self._go_the_ordinary_way()
         super().on_message_complete()
         self._is_in_body = False
         if self.cycle.response_complete and not self.pipeline:
-            # It was answered before its body had come, and the timer of then is gone.
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            # It was answered before its body had come.
+            self._idle_since = self.loop.time()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._is_in_body and self.cycle.response_complete and not self.transport.is_closing():
+        """What uvicorn does, but for its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+        if self._is_in_body and self.cycle.response_complete:
             # A client that is still sending its body gets to see the answer, and is then let go.
             self.loop.call_later(self.linger_s, self._end_lingering, self.cycle)
 
@@ -126,18 +162,51 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n")
         callbacks.is_in_head = False
 
+    def _is_plain(self) -> bool:
+        """Whether nothing about the connection and the head asks for more than one response to one request."""
+        return (
+            (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+        )
+
+    def _begin_cycle(self) -> None:
+        """Do what uvicorn does when a head begins, and when it ends."""
+        url, headers, expect_100_continue = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect_100_continue
+        self.headers += headers
+        super().on_headers_complete()
+
+    def _go_the_ordinary_way(self) -> None:
+        """A request that was not taken, or is not whole yet, gets its cycle with what has come of the body."""
+        assert self._offered is not None
+        parts, self._offered = self._offered, None
+        self._begin_cycle()
+        for part in parts:
+            super().on_body(part)
+
     def _octets_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def _check_head(self) -> None:
-        since, now = self._head_since, self.loop.time()
-        due = now + self.head_s if since is None else since + self.head_s
+    def _check_times(self) -> None:
+        """Let go of whoever took too long. It looks in at least as often as the shortest of the times, so it is never late."""
+        now = self.loop.time()
+        due = next_look = now + min(self.head_s, self.timeout_keep_alive)
+        if self._head_since is not None:
+            due = self._head_since + self.head_s
+        elif self._idle_since is not None:
+            due = self._idle_since + self.timeout_keep_alive
         if due > now:
-            self._head_timer = self.loop.call_at(due, self._check_head)
+            self._timer = self.loop.call_at(min(due, next_look), self._check_times)
         elif self._is_head_begun:
             self._refuse(RequestTimeout(f"the headers did not arrive within {self.head_s:g} s"))
         else:
-            self.transport.close()
+            self.timeout_keep_alive_handler()
 
     def _end_lingering(self, answered: object) -> None:
         if self._is_in_body and self.cycle is answered:
@@ -191,6 +260,6 @@ class _AfterHead:
             self._connection.on_headers_complete()
 
 
-def bounded_protocol(*, head_s: float) -> type[BoundedHttpProtocol]:
-    """The protocol with another time for headers."""
-    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"head_s": head_s})
+def bounded_protocol(*, head_s: float, direct: Direct | None = None) -> type[BoundedHttpProtocol]:
+    """The protocol with another time for headers, and with an application that takes requests directly."""
+    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"head_s": head_s, "direct": direct})

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, MILLI, Int64s, round_mul_div
 from app.pricing.params import ParamProblem, PositiveAmountMinor
-from app.pricing.rewards import Level, Reward, Turn
+from app.pricing.rewards import Level, Reward, Turn, caps_of
 
 KIND: Final = "amount_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -60,7 +60,6 @@ class Packed(NamedTuple):
     amount_minor: Int64s
     per: Int64s
     cap_minor: Int64s
-    has_cap: bool  # any of them
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -69,7 +68,6 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([one.amount for one in params], np.int64),
         np.array([_PER[one.per] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
-        any(one.cap is not None for one in params),
     )
 
 
@@ -84,7 +82,7 @@ def reward(packed: Packed, turn: Turn) -> Reward:
         is_unit = per == _UNIT
         by_unit = round_mul_div(np.where(is_unit, amount, 0), turn.quantity_milli, MILLI, turn.policy.rounding)
         line = np.where(is_unit, by_unit, amount)
-    return Reward(line_minor=line, across_minor=across, cap_minor=packed.cap_minor[turn.row] if packed.has_cap else None)
+    return Reward(line_minor=line, across_minor=across, cap_minor=caps_of(packed.cap_minor, turn.row))
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of, caps_of
 
 KIND: Final = "percent_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -55,8 +55,6 @@ class Packed(NamedTuple):
     off_ppm: Int64s
     base: Int64s
     cap_minor: Int64s
-    has_cap: bool  # any of them
-    has_base: bool
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -65,8 +63,6 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([parse_percent_ppm(one.percent) for one in params], np.int64),
         np.array([_BASES[one.of] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
-        any(one.cap is not None for one in params),
-        any(one.of is not None for one in params),
     )
 
 
@@ -74,8 +70,8 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     """round(base × percent), on each line or once over the order."""
     return Reward(
         off_ppm=packed.off_ppm[turn.row],
-        base=base_of(packed.base[turn.row] if packed.has_base else None, turn.row.size, turn.policy),
-        cap_minor=packed.cap_minor[turn.row] if packed.has_cap else None,
+        base=base_of(packed.base[turn.row], turn.row.size, turn.policy),
+        cap_minor=caps_of(packed.cap_minor, turn.row),
     )
 
 

@@ -86,7 +86,6 @@ class Packed(NamedTuple):
 
     by: Int64s
     steps: Steps
-    by_of_step: Int64s
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -99,7 +98,6 @@ def pack(params: Sequence[Params]) -> Packed:
                 for one in params
             ]
         ),
-        np.array([_BY[one.by] for one in params for _ in one.steps], np.int64),
     )
 
 
@@ -141,5 +139,5 @@ def _measure(by: Int64s, turn: Turn) -> Int64s:
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
     """What the next step gives, and how much of the measure is missing."""
-    by = int(packed.by_of_step[step])
+    by = int(packed.by[np.searchsorted(packed.steps.first, step, side="right") - 1])
     return {_NEEDED[by]: format_milli(needed) if by == _QUANTITY else needed, **offered(packed.steps, step, times)}

@@ -342,7 +342,7 @@ async def test_an_acknowledgement_before_the_commit_would_be_noticed(database: D
         def __getattr__(self, name: str) -> object:
             return getattr(self._connection, name)
 
-        async def copy_records_to_table(self, *_: object, **__: object) -> str:
+        async def copy_to_table(self, *_: object, **__: object) -> str:
             return "COPY 1"
 
     async def connect() -> asyncpg.Connection:

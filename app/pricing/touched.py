@@ -1,0 +1,47 @@
+"""Which SKUs a version touches: where two books differ, so that what is known of the other SKUs can be kept."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from app.pricing.book import BookRows, PriceBook
+from app.pricing.comparison import Comparison
+from app.pricing.money import Int64s
+from app.pricing.scope import compile_scope
+
+# What a change in says which SKUs it is about; coupons alone touch no price.
+_WITH_SCOPE: Final = ("promotions", "sale-prices")
+
+
+def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
+    """The rows of SKUs whose prices may differ between two books, sorted; None where that may be any of them, or the rows differ."""
+    if before.assortment is not after.assortment or before.currency_rows != after.currency_rows or before.policy != after.policy:
+        return None
+    compared = Comparison(BookRows(after.version, after.published_at_us, after.sources.documents), before)
+    resources = after.sources.documents.keys() | before.sources.documents.keys()
+    if not compared.is_untouched(*(resources - {*_WITH_SCOPE, "prices", "coupons"})):
+        return None
+    rows: set[int] = set()
+    prices = compared.changed("prices")
+    if prices is None:
+        return None
+    for body in _bodies(compared, "prices", prices):
+        rows.add(after.assortment.row_of_sku[body["sku"]])
+    for resource in _WITH_SCOPE:
+        names = compared.changed(resource)
+        if names is None:
+            return None
+        if not compared.is_same_day:
+            names = names | before.sources.weekly[resource] | after.sources.weekly[resource]
+        for body in _bodies(compared, resource, names):
+            scope = compile_scope(body.get("scope"), after.assortment)
+            if scope.is_open:
+                return None
+            rows.update(scope.rows.tolist())
+    return np.array(sorted(rows), np.int64)
+
+
+def _bodies(compared: Comparison, resource: str, names: set[str] | frozenset[str]) -> Iterator[Mapping[str, Any]]:
+    for pair in compared.bodies(resource, names):
+        yield from (body for body in pair if body is not None)

@@ -1,0 +1,71 @@
+"""Requests that are answered without a task: what a connection hands to an application, and how the application answers later.
+
+A task, a scope, a cycle and their events are most of what a server spends on a small request (see docs/adr/0010-a-direct-path.md).
+"""
+
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from app.web.connections import BoundedHttpProtocol
+
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class _NobodyWaits:
+    """uvicorn sets an event to wake a cycle's task; here is none."""
+
+    def set(self) -> None:
+        pass
+
+
+class Exchange:
+    """One request and the place for its response. In its connection it stands where uvicorn has its cycle.
+
+    So requests behind it, a shutdown, a lost connection and garbage after it are treated as with any other request.
+    """
+
+    __slots__ = ("_connection", "body", "disconnected", "headers", "keep_alive", "path", "response_complete")
+
+    # What a connection asks of a cycle, and what is always so here: the body is whole and the response leaves in one go.
+    more_body: Final = False
+    response_started: Final = False
+    message_event: Final = _NobodyWaits()
+
+    def __init__(self, connection: "BoundedHttpProtocol", path: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.keep_alive = True
+        self.disconnected = False
+        self.response_complete = False
+        self._connection = connection
+
+    @property
+    def client(self) -> Sequence[Any] | None:
+        """The address and port of the other side."""
+        return self._connection.client
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send the response, once. `headers` are lines that end in CRLF; whoever has left is not told."""
+        if self.disconnected:
+            return
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        transport = self._connection.transport
+        transport.writelines((_STATUS_LINES[status] + headers + end, body))
+        self.response_complete = True
+        if not self.keep_alive:
+            transport.close()
+        self._connection.on_response_complete()
+
+
+class Direct(Protocol):
+    """An application that takes plain requests directly."""
+
+    @property
+    def direct_paths(self) -> Collection[bytes]:
+        """Where: POSTs to other paths are not offered."""
+
+    def take(self, exchange: Exchange) -> bool:
+        """Take the request and answer it later, or leave it, which is free of effects: it then goes the ordinary way. Never raises."""

@@ -1,0 +1,39 @@
+"""Random changes of a random book, one document or two at a time."""
+
+from random import Random
+
+from app.pricing.book import BookRows, Document
+
+_SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exclusive", "requires_code", "not_on_sale")
+
+
+def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
+    """Change, delete or add a promotion, a coupon or a price."""
+    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs"))
+    documents = rows.documents.get(resource, {})
+    if not documents:
+        return []
+    name = rng.choice(sorted(documents))
+    body = dict(documents[name].body)
+    deed = rng.random()
+    if deed < 0.2:
+        return [(resource, name, None)]
+    if resource == "promotions":
+        for field in rng.sample(_SWAPPED, rng.randint(0, 3)):
+            body[field] = documents[rng.choice(sorted(documents))].body.get(field)
+        new = f"{rng.choice('amz')}{rng.randint(0, 9)}" if deed < 0.5 else name
+        other = documents[rng.choice(sorted(documents))].body
+        if deed > 0.8:
+            body |= {key: other[key] for key in ("kind", "params", "level", "currency") if key in other}
+        return [(resource, new, Document(body, rng.randint(1, 9)))]
+    if resource == "prices":
+        other = documents[rng.choice(sorted(documents))].body
+        body |= {key: other[key] for key in ("unit_price", "tiers") if key in other}
+        if deed < 0.5:
+            body["valid_from"] = f"20{rng.randint(10, 40)}-01-01T00:00:00Z"
+            body["valid_to"] = None
+            name = "|".join((body["sku"], body.get("price_list") or "default", body["currency"], body["valid_from"]))
+        return [(resource, name, Document(body, 2))]
+    if resource == "coupons":
+        body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
+    return [(resource, name, Document(body, 2))]
