@@ -119,7 +119,7 @@ def _visible(book: PriceBook, contexts: Sequence[Basket]) -> Bools:
         if row is None:
             row = seen[named] = visible_lists(book.price_lists, basket)
         rows.append(row)
-    return np.array(rows, np.bool_).reshape(len(contexts), -1)
+    return np.array(rows, np.bool_).reshape(len(contexts), len(book.price_lists.id))
 
 
 def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
