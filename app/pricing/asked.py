@@ -27,7 +27,24 @@ class Asked(NamedTuple):
 
 
 def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
-    """The columns of baskets; those that differ in nothing but their lines share a context."""
+    """The columns of baskets."""
+    contexts, context = contexts_of(baskets)
+    count = np.array([len(basket.skus) for basket in baskets], np.int64)
+    n_lines = int(count.sum())
+    row_of_sku = book.assortment.row_of_sku
+    return _asked(
+        book,
+        contexts,
+        context,
+        np.cumsum(count) - count,
+        np.repeat(np.arange(count.size), count),
+        np.fromiter(map(row_of_sku.get, chain.from_iterable(basket.skus for basket in baskets), repeat(-1)), np.int64, n_lines),
+        np.fromiter(chain.from_iterable(basket.quantities_milli for basket in baskets), np.int64, n_lines),
+    )
+
+
+def contexts_of(baskets: Sequence[Basket]) -> tuple[list[Basket], Int64s]:
+    """The contexts of baskets, and which each has (n_baskets,): baskets that differ in nothing but their lines share one."""
     number: dict[object, int] = {}
     contexts: list[Basket] = []
     context: list[int] = []
@@ -39,18 +56,13 @@ def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
         if known == len(contexts):
             contexts.append(basket)
         context.append(known)
-    count = np.array([len(basket.skus) for basket in baskets], np.int64)
-    n_lines = int(count.sum())
-    row_of_sku = book.assortment.row_of_sku
-    return _asked(
-        book,
-        contexts,
-        np.array(context, np.int64),
-        np.cumsum(count) - count,
-        np.repeat(np.arange(count.size), count),
-        np.fromiter(map(row_of_sku.get, chain.from_iterable(basket.skus for basket in baskets), repeat(-1)), np.int64, n_lines),
-        np.fromiter(chain.from_iterable(basket.quantities_milli for basket in baskets), np.int64, n_lines),
-    )
+    return contexts, np.array(context, np.int64)
+
+
+def places_and_times(book: PriceBook, contexts: Sequence[Basket]) -> tuple[Int64s, Int64s]:
+    """The currency row of each context (n_contexts,), −2 where nothing is priced in it, and its instant in seconds."""
+    currency_row = np.array([book.currency_rows.get(one.currency, _NO_CURRENCY) for one in contexts], np.int64)
+    return currency_row, np.array([one.at_us // 1_000_000 for one in contexts], np.int64)
 
 
 def asked_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Asked:
@@ -70,6 +82,5 @@ def _asked(
     sku_row: Int64s,
     quantity_milli: Int64s,
 ) -> Asked:
-    at_s = np.array([one.at_us // 1_000_000 for one in contexts], np.int64)
-    currency_row = np.array([book.currency_rows.get(one.currency, _NO_CURRENCY) for one in contexts], np.int64)
+    currency_row, at_s = places_and_times(book, contexts)
     return Asked(contexts, at_s, currency_row, context, first_line, basket, sku_row, quantity_milli)

@@ -33,15 +33,16 @@ def ask(
 ) -> tuple[Reward, Offers]:
     """What applications (n_apps,) want of their lines (n_pairs,), and what kinds with steps say of some of the applications besides."""
     kind, row = promotions.kind[rule], promotions.kind_row[rule]
+    if rule.size and (kind == kind[0]).all():
+        number = int(kind[0])
+        turn = Turn(groups, line, basket, row, lines, orders, policy)
+        reward = kinds[promotions.kinds[number]].reward(promotions.packed[number], turn)
+        return reward, () if reward.offer is None else ((np.arange(rule.size), reward.offer),)
     answers: list[_Answer] = []
     for number, name in enumerate(promotions.kinds):
         own = (kind == number).nonzero()[0]
         if own.size == 0:
             continue
-        if own.size == kind.size:
-            turn = Turn(groups, line, basket, row, lines, orders, policy)
-            reward = kinds[name].reward(promotions.packed[number], turn)
-            return reward, () if reward.offer is None else ((own, reward.offer),)
         pair, own_groups = groups.chosen(own)
         turn = Turn(own_groups, line[pair], basket[own], row[own], lines, orders, policy)
         answers.append((own, pair, kinds[name].reward(promotions.packed[number], turn)))

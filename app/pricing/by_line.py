@@ -71,7 +71,7 @@ class ByLine:
     taken_minor: Int64s
     given_back_minor: Int64s
     is_blocked: Bools | None  # None: there is no exclusive promotion
-    is_grouped: Bools
+    is_free: Bools  # no other of its group has applied
 
     def take_turn(self, turn: int, lines: Lines, taken: Taken, policy: Policy) -> None:
         """Let the pairs of one turn take what they want; no line occurs twice in it."""
@@ -86,8 +86,8 @@ class ByLine:
             wanted *= ~is_blocked
         if self.cell is not None:
             cell = self.cell[low:high]
-            is_grouped = self.is_grouped[low:high] = taken.by_group[cell]
-            wanted *= ~is_grouped
+            is_free = self.is_free[low:high] = taken.is_free[cell]
+            wanted *= is_free
             taken.mark_cells(cell[wanted.nonzero()[0]])
         if self.is_blocked is not None:
             took = wanted.nonzero()[0]

@@ -176,6 +176,8 @@ def round_div(numerator: Int64s, divisor: Int64s | int, rounding: Rounding) -> I
 
 def round_mul_div(a: Int64s, b: Int64s | int, c: Int64s | int, rounding: Rounding) -> Int64s:
     """Round a·b/c by the policy, the product exact. Arguments as in `mul_div`."""
+    if float(a.max(initial=0)) * float(np.max(b, initial=0)) < 2.0**62:
+        return round_div(a * b, c, rounding)
     quotient, remainder = mul_div(a, b, c)
     return round_up_where(quotient, remainder, np.asarray(c, np.int64), rounding)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.pricing.asked import Asked, asked_alone, asked_of
+from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_and_times
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
@@ -16,7 +16,7 @@ from app.pricing.rewards import ABSENT
 from app.pricing.rules import KINDS
 from app.pricing.schedule import is_active
 from app.pricing.scope import candidates, has
-from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of
+from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of, whole_orders
 from app.pricing.together import Work
 from app.pricing.turns import stack
 from app.pricing.vocabulary import AttributeProblem, read_facts
@@ -73,8 +73,8 @@ def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
 
 
 def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Priced:
-    """What `price_line_level` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
-    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=book.promotions.n_line_level)
+    """What `price_baskets` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
+    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=len(book.promotions.id))
 
 
 def _price(book: PriceBook, asked: Asked, *, n_rules: int) -> Priced:
@@ -126,16 +126,10 @@ class OrderPriced(NamedTuple):
 
 def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLevel) -> OrderPriced:
     """Go on from `price_line_level`: baskets without codes, all of whose lines have a price."""
-    promotions = book.promotions
-    facts, _ = read_facts(book.vocabulary, baskets)
-    each = np.arange(len(baskets))
-    line, rule = candidates(promotions.order_scopes, level.sku_row)
-    at_s = np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64)
-    currency_row = np.array([book.currency_rows.get(basket.currency, -2) for basket in baskets], np.int64)
-    is_kept = _is_offered(
-        promotions, rule, _each_or_one(currency_row, level.basket, line), _each_or_one(at_s, level.basket, line)
-    )
-    apps = applications_of(line[is_kept], rule[is_kept], level.basket, len(promotions.id))
+    contexts, context = contexts_of(baskets)
+    facts, _ = read_facts(book.vocabulary, contexts)
+    first_line = _first_line(level.basket, len(baskets))
+    apps = _order_applications(book, contexts, context, level, first_line)
     lines = Lines(
         level.basket,
         level.sku_row,
@@ -148,9 +142,29 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.running_minor.copy(),
         level.is_exclusively_taken,
     )
-    first_line = np.searchsorted(level.basket, np.arange(len(baskets) + 1))
-    work = Work(promotions, KINDS, facts, lines, _orders(baskets, each, first_line), book.policy)
+    work = Work(book.promotions, KINDS, facts, lines, _orders(contexts, context, first_line), book.policy)
     return OrderPriced(lines.running_minor, apps, stack(work, apps))
+
+
+def _order_applications(
+    book: PriceBook, contexts: Sequence[Basket], context: Int64s, level: LineLevel, first_line: Int64s
+) -> Applications:
+    """The order promotions in the baskets."""
+    promotions, scopes = book.promotions, book.promotions.order_scopes
+    currency_row, at_s = places_and_times(book, contexts)
+    if scopes.rule.size or scopes.excludes_any:
+        line, rule = candidates(scopes, level.sku_row)
+        its_context = context[level.basket]
+        is_kept = _is_offered(
+            promotions, rule, _each_or_one(currency_row, its_context, line), _each_or_one(at_s, its_context, line)
+        )
+        return applications_of(line[is_kept], rule[is_kept], level.basket, len(promotions.id))
+    # All of them are open to every line: what is offered in a basket has all its lines, in their order.
+    basket = np.repeat(np.arange(context.size), scopes.open_rule.size)
+    rule = np.tile(scopes.open_rule, context.size)
+    is_kept = _is_offered(promotions, rule, _each_or_one(currency_row, context, basket), _each_or_one(at_s, context, basket))
+    is_kept &= (first_line[:-1] < first_line[1:])[basket]
+    return whole_orders(basket[is_kept], rule[is_kept], first_line)
 
 
 def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, Int64s, Bools]:

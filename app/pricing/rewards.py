@@ -13,6 +13,7 @@ from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_decimal
 from app.pricing.params import ParamProblem
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
+from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
 
 type Level = Literal["line", "order"]
@@ -118,8 +119,9 @@ class Kind(Protocol):
 
 
 def base_of(base: Int64s, policy: Policy) -> Int64s | None:
-    """What percentages (n_apps,) are of, where the policy's base is named as such; None where all are of the running amount."""
-    chosen = np.where(base == BASE_POLICY, BASE_INITIAL if policy.percent_base == "initial" else BASE_RUNNING, base)
+    """What percentages (n_apps,) are of: their own base, or the policy's. None: all of them of the running amount."""
+    of_policy = BASE_INITIAL if policy.percent_base == "initial" else BASE_RUNNING
+    chosen = np.where(base == BASE_POLICY, of_policy, base)
     return chosen if chosen.any() else None
 
 
@@ -141,6 +143,10 @@ class Steps(NamedTuple):
     threshold: Int64s
     off_ppm: Int64s  # 0 where the step is an amount
     amount_minor: Int64s  # 0 where it is a percentage
+    key: Int64s  # row · 2^42 + threshold, sorted
+
+
+_MEASURE_MAX: Final = KEY_STRIDE - 1  # above every threshold
 
 
 def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
@@ -148,45 +154,35 @@ def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
     first = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=first[1:])
     flat = np.array([step for row in rows for step in row], np.int64).reshape(-1, 3)
-    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy())
-
-
-def reached_step(steps: Steps, row: Int64s, measure: Int64s) -> Int64s:
-    """The last step (n_apps,) whose threshold is at or below the measure, or −1 below the first."""
-    low = steps.first[row]
-    count = steps.first[row + 1] - low
-    n_reached = np.zeros(row.size, np.int64)
-    for number in range(int(count.max(initial=0))):
-        is_there = number < count
-        n_reached += is_there & (steps.threshold[np.where(is_there, low + number, 0)] <= measure)
-    return np.where(n_reached > 0, low + n_reached - 1, -1)
+    key = np.repeat(np.arange(len(rows)), np.diff(first)) * KEY_STRIDE + flat[:, 0]
+    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy(), key)
 
 
 def take_step(
     steps: Steps, row: Int64s, measure: Int64s, policy: Policy, *, times: Int64s | None, unit: Int64s | int, below: Reason
 ) -> tuple[Reward, Offer]:
     """The reward of the step that a measure (n_apps,) reaches, `times` its amount, and the next step."""
-    step = reached_step(steps, row, measure)
-    is_reached = step >= 0
-    at = np.maximum(step, 0)
-    off_ppm = np.where(is_reached, steps.off_ppm[at], 0)
-    # Amounts times their repeats are bounded by the spend that earned them; anything above is cut to what is left anyway.
-    across = np.where(is_reached, steps.amount_minor[at], 0)
+    following = np.searchsorted(steps.key, row * KEY_STRIDE + np.minimum(measure, _MEASURE_MAX), side="right")
+    is_reached = following > steps.first[row]
+    step = np.where(is_reached, following - 1, 0)
+    across = np.where(is_reached, steps.amount_minor[step], 0)
     if times is not None:
+        # Amounts times their repeats are bounded by the spend that earned them; anything above is cut to what is left anyway.
         across = np.where(across > AMOUNT_MINOR_MAX // np.maximum(times, 1), AMOUNT_MINOR_MAX, across * times)
-    following = np.where(is_reached, step + 1, steps.first[row])
-    has_next = following < steps.first[row + 1]
-    missing = steps.threshold[np.where(has_next, following, 0)] - measure
+    is_last = following == steps.first[row + 1]
+    missing = steps.threshold[np.where(is_last, 0, following)] - measure
     offer = Offer(
         np.where(is_reached, Reason.APPLIED, below),
         np.where(is_reached, 0, missing),
         np.full(row.size, unit) if isinstance(unit, int) else unit,
-        np.where(has_next, following, -1),
-        np.where(has_next, missing, 0),
+        np.where(is_last, -1, following),
+        np.where(is_last, 0, missing),
         np.ones(row.size, np.int64),
     )
-    base = base_of(np.full(row.size, BASE_POLICY, np.int64), policy)
-    return Reward(off_ppm=off_ppm, base=base, across_minor=across if across.any() else None), offer
+    off_ppm = np.where(is_reached, steps.off_ppm[step], 0)
+    return Reward(
+        off_ppm=off_ppm, base=base_of(np.full(row.size, BASE_POLICY), policy), across_minor=across if across.any() else None
+    ), offer
 
 
 def offered(steps: Steps, step: int, times: int) -> dict[str, Any]:

@@ -122,6 +122,11 @@ class ScopeIndex(NamedTuple):
     member_key: Int64s
     is_open: Bools  # (n_rules,)
 
+    @property
+    def excludes_any(self) -> bool:
+        """Whether an open scope lacks a SKU."""
+        return self.excluded_key.size > 0
+
 
 def index_scopes(scopes: Sequence[Scope], n_skus: int, *, is_listed: Bools | None = None) -> ScopeIndex:
     """Index the scopes of rules 0, 1, ... Rules that are not listed answer `has` only (what a code unlocks is found by its code)."""
@@ -211,14 +216,15 @@ def candidates(index: ScopeIndex, sku_row: Int64s) -> tuple[Int64s, Int64s]:
     low = index.first[sku_row]
     count = index.first[sku_row + 1] - low
     position = np.repeat(np.arange(sku_row.size), count)
-    offset = np.arange(position.size) - np.repeat(np.cumsum(count) - count, count)
-    rule = index.rule[np.repeat(low, count) + offset]
+    rule = index.rule[np.repeat(low - (np.cumsum(count) - count), count) + np.arange(position.size)]
     if index.open_rule.size == 0:
         return position, rule
     open_position = np.repeat(np.arange(sku_row.size), index.open_rule.size)
     open_rule = np.tile(index.open_rule, sku_row.size)
-    is_in = ~is_member(index.excluded_key, open_rule * index.n_skus + sku_row[open_position])
-    return np.concatenate([position, open_position[is_in]]), np.concatenate([rule, open_rule[is_in]])
+    if index.excludes_any:
+        is_in = ~is_member(index.excluded_key, open_rule * index.n_skus + sku_row[open_position])
+        open_position, open_rule = open_position[is_in], open_rule[is_in]
+    return np.concatenate([position, open_position]), np.concatenate([rule, open_rule])
 
 
 def has(index: ScopeIndex, rule: Int64s, sku_row: Int64s) -> Bools:

@@ -58,9 +58,3 @@ def _by_line(line: Int64s) -> tuple[Int64s, Int64s]:
     if (key[1:] < key[:-1]).any():
         key.sort()
     return key & ((1 << bits) - 1), key >> bits
-
-
-def places_in_baskets(basket: Int64s) -> Int64s:
-    """The place of each application (n_apps,) in its basket; `basket` is sorted."""
-    groups = groups_of(basket)
-    return np.arange(basket.size) - groups.starts[groups.group]

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.groups import Groups, groups_of
+from app.pricing.groups import Groups, alone, groups_of, groups_of_sizes
 from app.pricing.money import Bools, Int64s
 
 NO_RULE: Final = -1
@@ -86,14 +86,27 @@ class Outcome:
 
 def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: int) -> Applications:
     """Gather distinct (line, rule) pairs into applications."""
-    n_lines = line_basket.size
-    line_bits, rule_bits = n_lines.bit_length(), n_rules.bit_length()
+    line_bits, rule_bits = line_basket.size.bit_length(), n_rules.bit_length()
     # One integer holds basket, rule and line, so that one sort of plain integers lays everything out.
     assert 2 * line_bits + rule_bits < 63
+    if (line_basket[1:] > line_basket[:-1]).all():
+        # Each line is a basket of its own, and candidates mostly come line by line.
+        key = (line << rule_bits) | rule
+        if (key[1:] < key[:-1]).any():
+            key.sort()
+            line, rule = key >> rule_bits, key & ((1 << rule_bits) - 1)
+        return Applications(line_basket[line], rule, alone(line.size), line)
     key = (((line_basket[line] << rule_bits) | rule) << line_bits) | line
-    if (key[1:] < key[:-1]).any():
-        key.sort()
+    key.sort()
     own = key >> line_bits
     groups = groups_of(own)
     first = own[groups.starts]
     return Applications(first >> rule_bits, first & ((1 << rule_bits) - 1), groups, key & ((1 << line_bits) - 1))
+
+
+def whole_orders(basket: Int64s, rule: Int64s, first_line: Int64s) -> Applications:
+    """Applications (n_apps,), by basket and sequence, whose scopes have all lines of their baskets."""
+    count = first_line[basket + 1] - first_line[basket]
+    groups = groups_of_sizes(count)
+    line = np.arange(groups.group.size) - (groups.starts - first_line[basket])[groups.group]
+    return Applications(basket, rule, groups, line)

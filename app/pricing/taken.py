@@ -12,12 +12,12 @@ from app.pricing.promotions import Promotions
 class Taken:
     """What has been taken of places: of lines by line promotions, of orders by order promotions (n_places,).
 
-    A cell of `by_group` is a group at a place; the last one stands for the group of what has none, and is never set.
+    A cell of `is_free` is a group at a place; the last one stands for the group of what has none, and is always free.
     """
 
     is_taken: Bools
     is_exclusively_taken: Bools
-    by_group: Bools
+    is_free: Bools
     group_place: Int64s | None  # (n_apps,) of the applications' groups, −1 without; None where none has one
     is_exclusive: Bools | None  # (n_apps,) None where none is
     n_groups: int
@@ -26,7 +26,7 @@ class Taken:
         """The cell of each application's group (n,) at a place (n,)."""
         assert self.group_place is not None
         group = self.group_place[app]
-        return np.where(group >= 0, where * self.n_groups + group, self.by_group.size - 1)
+        return np.where(group >= 0, where * self.n_groups + group, self.is_free.size - 1)
 
     def is_blocked(self, app: Int64s, where: Int64s) -> Bools:
         """Whether an exclusive promotion keeps each application (n,) from its place (n,)."""
@@ -49,8 +49,8 @@ class Taken:
 
     def mark_cells(self, cell: Int64s) -> None:
         """Note it for the cells of their groups."""
-        self.by_group[cell] = True
-        self.by_group[-1] = False
+        self.is_free[cell] = False
+        self.is_free[-1] = True
 
 
 def nothing_taken(promotions: Promotions, rule: Int64s, is_exclusively_taken: Bools) -> Taken:
@@ -69,7 +69,7 @@ def nothing_taken(promotions: Promotions, rule: Int64s, is_exclusively_taken: Bo
     return Taken(
         np.zeros(n_places, np.bool_),
         is_exclusively_taken,
-        np.zeros(n_places * n_groups + 1, np.bool_),
+        np.ones(n_places * n_groups + 1, np.bool_),
         place,
         is_exclusive if is_exclusive.any() else None,
         n_groups,

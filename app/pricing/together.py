@@ -41,6 +41,7 @@ class Live(NamedTuple):
     groups: Groups
     line: Int64s  # (n_pairs,)
     is_on_sale: Bools | None  # (n_pairs,) the line is, and the promotion does not apply then
+    is_taken: Bools | None  # (n_pairs,) an exclusive promotion of the level before has taken the line
 
 
 class Turned(NamedTuple):
@@ -60,6 +61,10 @@ class Turned(NamedTuple):
     dropped_minor: Int64s
     dropped_rule: Int64s
 
+    def closing(self, app: Int64s, reason: Int64s) -> "Turned":
+        """The same with more applications that no line was open to."""
+        return self._replace(closed=np.append(self.closed, app), closed_reason=np.append(self.closed_reason, reason))
+
 
 _NONE = np.zeros(0, np.int64)
 _NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
@@ -67,62 +72,76 @@ _NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, 
 
 def take_turn(work: Work, live: Live, taken: Taken, chosen: Int64s) -> Turned:
     """Let applications that cannot feel one another take their turn."""
-    promotions = work.promotions
-    turned = _NOBODY
-    is_late = promotions.conditions.is_judged_late[live.rule[chosen]]
-    if is_late.any():
-        late = chosen[is_late]
-        pair, groups = live.groups.chosen(late)
-        scoped = Scoped(live.basket[late], groups, live.line[pair], work.lines, work.orders)
-        verdict = judge(promotions.conditions, work.facts, live.rule[late], work.orders.context[live.basket[late]], scoped)
-        fails = ~verdict.holds
-        turned = turned._replace(failed=late[fails], verdict=verdict.only(fails))
-        is_open = ~is_late
-        is_open[is_late] = verdict.holds
-        chosen = chosen[is_open]
+    turned, chosen = _judged_late(work, live, chosen)
+    if live.level == "order" and chosen.size:
+        kept = why_kept(live, taken, chosen)
+        is_kept = kept > 0
+        if is_kept.any():
+            turned, chosen = turned.closing(chosen[is_kept], kept[is_kept]), chosen[~is_kept]
+    if chosen.size == 0:
+        return turned
     pair, groups = live.groups.chosen(chosen)
-    is_closed = _closed(work, live, taken, chosen, pair, groups)
-    if is_closed is not None:
-        why, is_closed_pair = is_closed
-        is_open = groups.any(~is_closed_pair)
-        if not is_open.all():
-            closed = (~is_open).nonzero()[0]
-            turned = turned._replace(closed=chosen[closed], closed_reason=why[groups.starts[closed]])
-            kept, groups = groups.only(is_open)
-            chosen, pair, is_closed_pair = chosen[is_open], pair[kept], is_closed_pair[kept]
-        is_eligible = ~is_closed_pair
-    else:
-        is_eligible = None
+    why = _closed(live, taken, chosen, pair, groups)
+    if why is None:
+        return _settle(work, live, taken, turned, chosen, pair, groups, None)
+    is_eligible = why == 0
+    is_open = groups.any(is_eligible)
+    if not is_open.all():
+        closed = (~is_open).nonzero()[0]
+        # Of several lines the first one's reason stands.
+        turned = turned.closing(chosen[closed], why[groups.starts[closed]])
+        kept, groups = groups.only(is_open)
+        chosen, pair, is_eligible = chosen[is_open], pair[kept], is_eligible[kept]
     return turned if chosen.size == 0 else _settle(work, live, taken, turned, chosen, pair, groups, is_eligible)
 
 
-def _closed(work: Work, live: Live, taken: Taken, chosen: Int64s, pair: Int64s, groups: Groups) -> tuple[Int64s, Bools] | None:
-    """Which pairs the applications may not discount, and why; None where they may discount all."""
-    line = live.line[pair]
-    causes: list[tuple[Reason, Bools]] = []
-    if live.level == "line":
-        app = chosen[groups.group]
-        if taken.is_exclusive is not None:
-            causes.append((Reason.EXCLUSIVE_TAKEN, taken.is_blocked(app, line)))
-        if taken.group_place is not None:
-            causes.append((Reason.GROUP_TAKEN, taken.by_group[taken.cell(app, line)]))
-    else:
-        basket = live.basket[chosen]
-        is_blocked = work.lines.is_exclusively_taken[line]
-        if taken.is_exclusive is not None:
-            is_blocked |= taken.is_blocked(chosen, basket)[groups.group]
-        causes.append((Reason.EXCLUSIVE_TAKEN, is_blocked))
-        if taken.group_place is not None:
-            causes.append((Reason.GROUP_TAKEN, taken.by_group[taken.cell(chosen, basket)][groups.group]))
-    if live.is_on_sale is not None:
-        causes.insert(0, (Reason.ON_SALE, live.is_on_sale[pair]))
-    causes = [(reason, is_so) for reason, is_so in causes if is_so.any()]
-    if not causes:
+def _judged_late(work: Work, live: Live, chosen: Int64s) -> tuple[Turned, Int64s]:
+    """Judge the conditions on running amounts, and give the applications that are open after it."""
+    conditions = work.promotions.conditions
+    is_late = conditions.is_judged_late[live.rule[chosen]]
+    if not is_late.any():
+        return _NOBODY, chosen
+    late = chosen[is_late]
+    basket = live.basket[late]
+    scoped = Scoped(basket, late, live.groups, live.line, work.lines, work.orders)
+    verdict = judge(conditions, work.facts, live.rule[late], work.orders.context[basket], scoped)
+    fails = ~verdict.holds
+    is_late[is_late] = fails
+    return _NOBODY._replace(failed=late[fails], verdict=verdict.only(fails)), chosen[~is_late]
+
+
+def why_kept(live: Live, taken: Taken, chosen: Int64s) -> Int64s:
+    """Why others keep order promotions (n,) from the whole order, with the reason of its first line; 0 where they do not."""
+    basket = live.basket[chosen]
+    why = np.zeros(chosen.size, np.int64)
+    if taken.group_place is not None:
+        why[~taken.is_free[taken.cell(chosen, basket)]] = Reason.GROUP_TAKEN
+    if taken.is_exclusive is not None:
+        why[taken.is_blocked(chosen, basket)] = Reason.EXCLUSIVE_TAKEN
+    if live.is_taken is not None or live.is_on_sale is not None:
+        kept = (why > 0).nonzero()[0]
+        first = live.groups.starts[chosen[kept]]
+        for reason, causes in ((Reason.EXCLUSIVE_TAKEN, live.is_taken), (Reason.ON_SALE, live.is_on_sale)):
+            if causes is not None:
+                why[kept[causes[first]]] = reason
+    return why
+
+
+def _closed(live: Live, taken: Taken, chosen: Int64s, pair: Int64s, groups: Groups) -> Int64s | None:
+    """Why the applications may not discount pairs (n_pairs,), 0 where they may; None where they may discount all."""
+    if live.level == "order" and live.is_taken is None and live.is_on_sale is None:
         return None
     why = np.zeros(pair.size, np.int64)
-    for reason, is_so in reversed(causes):
-        why[is_so] = reason
-    return why, why > 0
+    if live.level == "line":
+        app, line = chosen[groups.group], live.line[pair]
+        if taken.group_place is not None:
+            why[~taken.is_free[taken.cell(app, line)]] = Reason.GROUP_TAKEN
+        if taken.is_exclusive is not None:
+            why[taken.is_blocked(app, line)] = Reason.EXCLUSIVE_TAKEN
+    for reason, causes in ((Reason.EXCLUSIVE_TAKEN, live.is_taken), (Reason.ON_SALE, live.is_on_sale)):
+        if causes is not None:
+            why[causes[pair]] = reason
+    return why if why.any() else None
 
 
 def _settle(
@@ -153,16 +172,11 @@ def _settle(
     dropped, dropped_rule = np.zeros(chosen.size, np.int64), np.full(chosen.size, NO_RULE, np.int64)
     if is_allocated.any():
         is_apart = is_allocated[groups.group]
+        if not is_allocated.all():
+            weight = np.where(is_apart, weight, 0)
         # A cap shrinks rewards and never moves them: no line takes more than its own.
-        most = room if weight is running else np.minimum(room, np.where(is_apart, weight, 0))
-        split = allocate_within(
-            amount,
-            np.where(is_apart, weight, 0),
-            most,
-            groups,
-            remainder=policy.remainder,
-            rounding=policy.rounding,
-        )
+        most = room if weight is running else np.minimum(room, weight)
+        split = allocate_within(amount, weight, most, groups, remainder=policy.remainder, rounding=policy.rounding)
         given_back = np.where(is_apart, 0, np.maximum(wanted - room, 0))
         took = np.where(is_apart, split.taken_minor, wanted)
         dropped = split.dropped_minor

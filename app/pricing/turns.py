@@ -4,20 +4,20 @@ Most applications end where their condition is judged; the others take their tur
 The running amounts of the lines are changed in place, turn by turn; everything else is read. Source: SEMANTICS.md, Promotions.
 """
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
+from app.pricing.groups import groups_of
 from app.pricing.money import Bools, Int64s
-from app.pricing.reasons import Reason
-from app.pricing.rewards import Level, Offer
-from app.pricing.sequence import by_turn, places_in_baskets, turns_by_line, turns_of_units
+from app.pricing.reasons import Reason, Unit
+from app.pricing.rewards import Level
+from app.pricing.sequence import by_turn, turns_by_line, turns_of_units
 from app.pricing.stacking import NO_RULE, Adjustment, Applications, Outcome
 from app.pricing.taken import Taken, nothing_taken
-from app.pricing.together import Live, Turned, Work, take_turn
+from app.pricing.together import Live, Turned, Work, take_turn, why_kept
 from app.pricing.verdicts import Scoped, judge, judge_by_context
 
 
@@ -54,8 +54,7 @@ def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
     if on_amounts.size:
         own = on_amounts[~table.is_judged_late[apps.rule[on_amounts]]]
         if own.size:
-            pair, groups = apps.lines.chosen(own)
-            scoped = Scoped(apps.basket[own], groups, apps.line[pair], work.lines, work.orders)
+            scoped = Scoped(apps.basket[own], own, apps.lines, apps.line, work.lines, work.orders)
             verdict = judge(table, work.facts, apps.rule[own], context[own], scoped)
             outcome.reason[own], outcome.slot[own] = verdict.reason, verdict.slot
             outcome.needed[own], outcome.unit[own] = verdict.needed, verdict.unit
@@ -64,14 +63,16 @@ def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
 
 
 def _live(work: Work, apps: Applications, chosen: Int64s, level: Level) -> Live:
-    pair, groups = apps.lines.chosen(chosen)
+    lines = work.lines
+    pair, groups = (slice(None), apps.lines) if chosen.size == apps.rule.size else apps.lines.chosen(chosen)
     line, rule = apps.line[pair], apps.rule[chosen]
-    is_on_sale: Bools | None = None
-    if work.lines.is_on_sale.any():
-        is_on_sale = work.promotions.not_on_sale[rule][groups.group] & work.lines.is_on_sale[line]
-        if not is_on_sale.any():
-            is_on_sale = None
-    return Live(level, chosen, rule, apps.basket[chosen], groups, line, is_on_sale)
+    is_on_sale = is_taken = None
+    if lines.is_on_sale.any():
+        is_on_sale = work.promotions.not_on_sale[rule][groups.group] & lines.is_on_sale[line]
+        is_on_sale = is_on_sale if is_on_sale.any() else None
+    if level == "order" and lines.is_exclusively_taken.any():
+        is_taken = lines.is_exclusively_taken[line]
+    return Live(level, chosen, rule, apps.basket[chosen], groups, line, is_on_sale, is_taken)
 
 
 def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
@@ -84,7 +85,22 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
     n_turns = int(turn.max()) + 1
     own = is_by_line.nonzero()[0]
     lone, offers = _by_line(work, live, taken, own, turn, n_turns)
-    tied = (~is_by_line).nonzero()[0]
+    if own.size == live.app.size:
+        for number in range(n_turns):
+            lone.take_turn(number, work.lines, taken, work.policy)
+        _write_lines(work, outcome, lone.first, lone.line, live.rule[lone.app], lone.taken_minor, lone.given_back_minor)
+    else:
+        taken_minor, given_back_minor = _take_mixed(work, live, taken, lone, (~is_by_line).nonzero()[0], turn, n_turns, outcome)
+        order, first = by_turn(turn, n_turns)
+        rule = live.rule[live.groups.group[order]]
+        _write_lines(work, outcome, first, live.line[order], rule, taken_minor[order], given_back_minor[order])
+    _note_by_line(live, lone, own, offers, outcome)
+
+
+def _take_mixed(
+    work: Work, live: Live, taken: Taken, lone: ByLine, tied: Int64s, turn: Int64s, n_turns: int, outcome: Outcome
+) -> tuple[Int64s, Int64s]:
+    """Let pairs by themselves and applications that tie lines together take their turns. Gives what was taken and given back (n_pairs,)."""
     turn_of_tied = turn[live.groups.starts[tied]]
     taken_minor, given_back_minor = np.zeros(turn.size, np.int64), np.zeros(turn.size, np.int64)
     for number in range(n_turns):
@@ -94,17 +110,25 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
             turned = take_turn(work, live, taken, together)
             _note(live, turned, outcome)
             taken_minor[turned.pair], given_back_minor[turned.pair] = turned.taken_minor, turned.given_back_minor
-    _note_by_line(live, lone, own, offers, outcome)
     taken_minor[lone.pair], given_back_minor[lone.pair] = lone.taken_minor, lone.given_back_minor
-    rule = live.rule[live.groups.group]
-    for at, is_back in _in_order(turn, taken_minor, given_back_minor):
-        line = live.line[at]
-        flags = np.full(at.size, is_back)
-        no = np.zeros(at.size, np.bool_)
+    return taken_minor, given_back_minor
+
+
+def _write_lines(
+    work: Work, outcome: Outcome, first: list[int], line: Int64s, rule: Int64s, taken_minor: Int64s, given_back_minor: Int64s
+) -> None:
+    """Write down what line promotions took of lines, and what guardrails gave back (n_pairs,), turn by turn."""
+    took, back, blocks = _in_order(first, taken_minor, given_back_minor)
+    where, whose, amount = line[took], rule[took], -taken_minor[took]
+    back_where = line[back]
+    back_whose, back_amount = work.lines.floor_rule[back_where], given_back_minor[back]
+    yes, no = np.ones(back.size, np.bool_), np.zeros(line.size, np.bool_)
+    for is_back, low, high in blocks:
+        at, flags = slice(low, high), no[: high - low]
         if is_back:
-            outcome.on_lines.append(Adjustment(line, work.lines.floor_rule[line], given_back_minor[at], flags, no))
+            outcome.on_lines.append(Adjustment(back_where[at], back_whose[at], back_amount[at], yes[at], flags))
         else:
-            outcome.on_lines.append(Adjustment(line, rule[at], -taken_minor[at], flags, no))
+            outcome.on_lines.append(Adjustment(where[at], whose[at], amount[at], flags, flags))
 
 
 def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
@@ -112,24 +136,38 @@ def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: O
         return
     live = _live(work, apps, chosen, "order")
     taken = nothing_taken(work.promotions, live.rule, np.zeros(work.orders.context.size, np.bool_))
-    turn = places_in_baskets(live.basket)
-    taken_minor = np.zeros(live.line.size, np.int64)
-    amount_minor, dropped_minor = np.zeros(turn.size, np.int64), np.zeros(turn.size, np.int64)
-    dropped_rule = np.full(turn.size, NO_RULE)
-    for number in range(int(turn.max()) + 1):
-        turned = take_turn(work, live, taken, (turn == number).nonzero()[0])
+    n_live = live.app.size
+    taken_minor, turn = np.zeros(live.line.size, np.int64), np.zeros(n_live, np.int64)
+    amount_minor, dropped_minor, dropped_rule = np.zeros(n_live, np.int64), np.zeros(n_live, np.int64), np.full(n_live, NO_RULE)
+    is_late = work.promotions.conditions.is_judged_late[live.rule]
+    waiting, number = np.arange(n_live), 0
+    while waiting.size:
+        first = groups_of(live.basket[waiting]).starts
+        chosen, waiting = waiting[first], np.delete(waiting, first)
+        turned = take_turn(work, live, taken, chosen)
         _note(live, turned, outcome)
         taken_minor[turned.pair] = turned.taken_minor
         amount_minor[turned.settled], dropped_minor[turned.settled] = turned.amount_minor, turned.dropped_minor
-        dropped_rule[turned.settled] = turned.dropped_rule
+        dropped_rule[turned.settled], turn[chosen] = turned.dropped_rule, number
+        number += 1
+        # What keeps an order from a promotion keeps it for good, so that the promotion need not wait to hear it; but its condition is asked first.
+        why = why_kept(live, taken, waiting)
+        is_kept = (why > 0) & ~is_late[waiting]
+        outcome.reason[live.app[waiting[is_kept]]] = why[is_kept]
+        waiting = waiting[~is_kept]
     took = taken_minor.nonzero()[0]
     no, yes = np.zeros(took.size, np.bool_), np.ones(took.size, np.bool_)
     rule = live.rule[live.groups.group[took]]
     outcome.on_lines.append(Adjustment(live.line[took], rule, -taken_minor[took], no, yes))
-    for at, is_back in _in_order(turn, amount_minor, dropped_minor):
-        whose, amount = (dropped_rule, dropped_minor) if is_back else (live.rule, -amount_minor)
-        flags = np.full(at.size, is_back)
-        outcome.on_orders.append(Adjustment(live.basket[at], whose[at], amount[at], flags, np.ones(at.size, np.bool_)))
+    order, first_of_turn = by_turn(turn, number)
+    amount_minor, dropped_minor = amount_minor[order], dropped_minor[order]
+    took, back, blocks = _in_order(first_of_turn, amount_minor, dropped_minor)
+    for is_back, low, high in blocks:
+        at = (back if is_back else took)[low:high]
+        app = order[at]
+        whose, amount = (dropped_rule[app], dropped_minor[at]) if is_back else (live.rule[app], -amount_minor[at])
+        yes = np.ones(at.size, np.bool_)
+        outcome.on_orders.append(Adjustment(live.basket[app], whose, amount, yes if is_back else ~yes, yes))
 
 
 def _mixed_turns(work: Work, live: Live, is_by_line: Bools) -> Int64s:
@@ -171,7 +209,7 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         np.zeros(pair.size, np.int64),
         np.zeros(pair.size, np.int64),
         None if taken.is_exclusive is None else np.zeros(pair.size, np.bool_),
-        np.zeros(pair.size, np.bool_),
+        np.ones(pair.size, np.bool_),
     )
     return lone, offers
 
@@ -201,44 +239,45 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
     """Write down what became of applications whose lines took their turns by themselves."""
     is_applied = np.zeros(live.app.size, np.bool_)
     is_applied[lone.app[lone.taken_minor.nonzero()[0]]] = True
-    is_closed = lone.is_grouped
+    _note_settled(live.app[own], is_applied[own], offers, outcome)
+    is_shut = ~lone.is_free
     for cause in (lone.is_blocked, lone.is_on_sale):
         if cause is not None:
-            is_closed = is_closed | cause
-    closed_pair = is_closed.nonzero()[0]
-    if closed_pair.size == 0:
-        _note_settled(live.app[own], is_applied[own], offers, outcome)
+            is_shut |= cause
+    shut = is_shut.nonzero()[0]
+    if shut.size == 0:
         return
-    is_open = np.zeros(live.app.size, np.bool_)
-    is_open[lone.app[~is_closed]] = True
+    is_closed = np.zeros(live.app.size, np.bool_)
+    is_closed[lone.app[shut]] = True
+    if not live.groups.are_single:
+        is_closed[lone.app[~is_shut]] = False
+    closed = is_closed.nonzero()[0]
     why = np.full(live.line.size, Reason.GROUP_TAKEN)
     for reason, cause in ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.ON_SALE, lone.is_on_sale)):
         if cause is not None:
             why[lone.pair[cause]] = reason
-    is_open_own = is_open[own]
-    closed = own[~is_open_own]
-    # Of several lines the first one's reason stands.
-    outcome.reason[live.app[closed]] = why[live.groups.starts[closed]]
-    settled = own[is_open_own]
-    place = np.cumsum(is_open_own) - 1
-    kept = [(at, offer, is_open_own[at]) for at, offer in offers]
-    open_offers = [(place[at[is_kept]], Offer(*(column[is_kept] for column in offer))) for at, offer, is_kept in kept]
-    _note_settled(live.app[settled], is_applied[settled], open_offers, outcome)
+    at = live.app[closed]
+    # Of several lines the first one's reason stands, and what is closed offers nothing.
+    outcome.reason[at] = why[live.groups.starts[closed]]
+    outcome.needed[at], outcome.unit[at] = 0, Unit.NONE
+    outcome.next_step[at], outcome.next_needed[at], outcome.next_times[at] = -1, 0, 1
 
 
-def _in_order(turn: Int64s, taken: Int64s, given_back: Int64s) -> Iterator[tuple[Int64s, bool]]:
-    """Blocks of what was taken and of what was given back (n,), each turn's give-backs behind what it took, and before the next turn's."""
-    took, back = taken.nonzero()[0], given_back.nonzero()[0]
+def _in_order(
+    first: list[int], taken_minor: Int64s, given_back_minor: Int64s
+) -> tuple[Int64s, Int64s, list[tuple[bool, int, int]]]:
+    """Where something was taken and where given back (n,), turn by turn, and how both follow: each turn's give-backs before the next turn.
+
+    Blocks are of what was given back or not, from where to where.
+    """
+    took, back = taken_minor.nonzero()[0], given_back_minor.nonzero()[0]
     if back.size == 0:
-        # Sorted by the sequence of the promotions, which on each line is that of the turns.
-        yield took, False
-        return
-    n_turns = int(turn.max()) + 1
-    (took_order, took_first), (back_order, back_first) = by_turn(turn[took], n_turns), by_turn(turn[back], n_turns)
+        return took, back, [(False, 0, took.size)]
+    took_first, back_first = np.searchsorted(took, first).tolist(), np.searchsorted(back, first).tolist()
+    blocks: list[tuple[bool, int, int]] = []
     low = 0
-    for number, (back_low, back_high) in enumerate(pairwise(back_first)):
+    for high, (back_low, back_high) in zip(took_first[1:], pairwise(back_first), strict=True):
         if back_low < back_high:
-            yield took[took_order[low : took_first[number + 1]]], False
-            yield back[back_order[back_low:back_high]], True
-            low = took_first[number + 1]
-    yield took[took_order[low:]], False
+            blocks += [(False, low, high), (True, back_low, back_high)]
+            low = high
+    return took, back, [*blocks, (False, low, took.size)]

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.pricing.conditions import ALL, ANY, COMPARE, LEAF, NOT, ConditionTable
-from app.pricing.groups import Groups
+from app.pricing.groups import Groups, groups_of
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.scope import is_member
@@ -16,6 +16,7 @@ from app.pricing.vocabulary import (
     ORDER_SUBTOTAL,
     SCOPE_QUANTITY,
     SCOPE_SUBTOTAL,
+    SLOTS,
     VALUE_SHIFT,
     VALUE_STRIDE,
     Facts,
@@ -26,8 +27,9 @@ class Scoped(NamedTuple):
     """What conditions may ask about each application (n_apps,) besides its context; summed up when it is asked."""
 
     basket: Int64s
-    scope: Groups  # the lines of the scopes
-    line: Int64s  # (n_pairs,)
+    chosen: Int64s  # the applications among those of `scopes`
+    scopes: Groups
+    line: Int64s  # (n_pairs,) of the scopes
     lines: Lines
     orders: Orders
 
@@ -39,7 +41,10 @@ class Scoped(NamedTuple):
         values = self.lines.running_minor if is_running else self.lines.subtotal_minor
         values = self.lines.quantity_milli if is_quantity else values
         of_orders = slot in (ORDER_SUBTOTAL, ORDER_QUANTITY)
-        return self.orders.sums(values)[self.basket] if of_orders else self.scope.sum(values[self.line])
+        if of_orders:
+            return self.orders.sums(values)[self.basket]
+        pair, scope = self.scopes.chosen(self.chosen)
+        return scope.sum(values[self.line[pair]])
 
     def _distinct(self) -> Int64s:
         """The number of different SKUs of each order (n_baskets,)."""
@@ -48,15 +53,7 @@ class Scoped(NamedTuple):
         return np.bincount(key >> sku_bits, minlength=self.orders.context.size)
 
 
-_FIGURES: Final = (
-    (SCOPE_SUBTOTAL, False),
-    (SCOPE_SUBTOTAL, True),
-    (SCOPE_QUANTITY, False),
-    (ORDER_SUBTOTAL, False),
-    (ORDER_SUBTOTAL, True),
-    (ORDER_QUANTITY, False),
-    (ORDER_DISTINCT, False),
-)
+_FIGURES: Final = (SCOPE_SUBTOTAL, SCOPE_QUANTITY, ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT)
 
 
 class Verdict(NamedTuple):
@@ -80,6 +77,8 @@ def judge_by_context(table: ConditionTable, facts: Facts, rule: Int64s, context:
     """
     tree = table.tree[rule]
     n_contexts, n_trees = facts.value.shape[1], table.rule_of_tree.size
+    if n_trees == 0:
+        return np.zeros(rule.size, np.int64), np.full(rule.size, -1), np.arange(rule.size)
     if n_contexts * n_trees <= rule.size:
         verdict = judge(table, facts, np.tile(table.rule_of_tree, n_contexts), np.repeat(np.arange(n_contexts), n_trees), None)
         shape = n_contexts, n_trees
@@ -104,35 +103,38 @@ def judge(table: ConditionTable, facts: Facts, rule: Int64s, context: Int64s, sc
     """
     low = table.first[rule]
     count = table.first[rule + 1] - low
+    first = np.cumsum(count) - count
     app = np.repeat(np.arange(rule.size), count)
-    offset = np.repeat(np.cumsum(count) - count, count)
-    node = np.repeat(low, count) + np.arange(app.size) - offset
+    node = np.repeat(low - first, count) + np.arange(app.size)
 
     actual, is_known = _actual(table, facts, context, scoped, app, node)
-    holds = _compare(table, facts, context[app], node, actual) & is_known
-    depth = table.depth[node]
-    n_levels = int(depth.max(initial=0))
-    op = table.op[node]
-    holds = np.where(op == LEAF, holds, op == ALL)
-    parent = offset + table.parent[node]
+    op, depth = table.op[node], table.depth[node]
+    holds = np.where(op == LEAF, _compare(table, facts, context[app], node, actual) & is_known, op == ALL)
+    is_excused = _raise(op, depth, first[app] + table.parent[node], holds) if depth.any() else None
+    has_nodes = count > 0
+    app_holds = np.ones(rule.size, np.bool_)
+    app_holds[has_nodes] = holds[first[has_nodes]]
+    is_blamed = (op == LEAF) & ~holds & table.can_explain[node] & ~app_holds[app]
+    if is_excused is not None:
+        is_blamed &= ~is_excused
+    return _verdict(table, app_holds, app, node, is_blamed.nonzero()[0], actual, is_known)
+
+
+def _raise(op: Int64s, depth: Int64s, parent: Int64s, holds: Bools) -> Bools:
+    """Let the nodes above the leaves hold or fail, from the deepest up. Tells which nodes stand inside a part that holds: they are not to blame."""
+    n_levels = int(depth.max())
     for level in range(n_levels, 0, -1):
-        child = np.flatnonzero(depth == level)
+        child = (depth == level).nonzero()[0]
         above = parent[child]
         is_all, is_any, is_not = (op[above] == kind for kind in (ALL, ANY, NOT))
         holds[above[is_all & ~holds[child]]] = False
         holds[above[is_any & holds[child]]] = True
         holds[above[is_not]] = ~holds[child[is_not]]
-
-    # What stands inside a part that holds is not to blame, whatever it says itself.
-    is_excused = np.zeros(app.size, np.bool_)
+    is_excused = np.zeros(op.size, np.bool_)
     for level in range(1, n_levels + 1):
-        child = np.flatnonzero(depth == level)
+        child = (depth == level).nonzero()[0]
         is_excused[child] = is_excused[parent[child]] | holds[parent[child]]
-
-    has_nodes = count > 0
-    app_holds = np.ones(rule.size, np.bool_)
-    app_holds[has_nodes] = holds[(np.cumsum(count) - count)[has_nodes]]
-    return _verdict(table, app_holds, app, node, holds | is_excused, actual, is_known)
+    return is_excused
 
 
 def _actual(
@@ -142,11 +144,14 @@ def _actual(
     actual, is_known = facts.value[slot, context[app]], facts.is_known[slot, context[app]]
     if scoped is None:
         return actual, is_known
-    is_running = table.is_running[node]
-    for own_slot, own_running in _FIGURES:
-        at = ((slot == own_slot) & (is_running == own_running)).nonzero()[0]
-        if at.size:
-            actual[at] = scoped.figure(own_slot, is_running=own_running)[app[at]]
+    is_present = np.bincount(slot, minlength=len(SLOTS))
+    for own_slot in _FIGURES:
+        if is_present[own_slot]:
+            at = (slot == own_slot).nonzero()[0]
+            is_running = table.is_running[node[at]]
+            for own, runs in ((at[~is_running], False), (at[is_running], True)):
+                if own.size:
+                    actual[own] = scoped.figure(own_slot, is_running=runs)[app[own]]
             is_known[at] = True
     return actual, is_known
 
@@ -195,32 +200,30 @@ def _overlaps(table: ConditionTable, facts: Facts, context: Int64s, value_set: I
     return overlaps
 
 
+# What a lower bound on a figure lacks, by the slot of the figure; the last is of all others.
+_REASON_OF_SLOT: Final = np.full(len(SLOTS) + 1, Reason.CONDITION_NOT_MET)
+_REASON_OF_SLOT[[ORDER_SUBTOTAL, SCOPE_SUBTOTAL]] = Reason.MIN_SPEND_NOT_MET
+_REASON_OF_SLOT[[ORDER_QUANTITY, SCOPE_QUANTITY, ORDER_DISTINCT]] = Reason.MIN_QUANTITY_NOT_MET
+_UNIT_OF_SLOT: Final = np.full(len(SLOTS) + 1, Unit.NONE)
+_UNIT_OF_SLOT[[ORDER_SUBTOTAL, SCOPE_SUBTOTAL]] = Unit.MINOR
+_UNIT_OF_SLOT[[ORDER_QUANTITY, SCOPE_QUANTITY]] = Unit.MILLI
+_UNIT_OF_SLOT[ORDER_DISTINCT] = Unit.COUNT
+
+
 def _verdict(
-    table: ConditionTable, app_holds: Bools, app: Int64s, node: Int64s, holds: Bools, actual: Int64s, is_known: Bools
+    table: ConditionTable, app_holds: Bools, app: Int64s, node: Int64s, blamed: Int64s, actual: Int64s, is_known: Bools
 ) -> Verdict:
-    """The reason of each condition that fails: its first comparison to blame, in document order (`holds` includes what is excused)."""
+    """The reason of each condition that fails: the first comparison to blame, in document order."""
     n_apps = app_holds.size
-    blamed = np.full(n_apps, -1, np.int64)
-    is_blamed = (table.op[node] == LEAF) & ~holds & table.can_explain[node] & ~app_holds[app]
-    at = np.flatnonzero(is_blamed)[::-1]
-    blamed[app[at]] = at
     reason = np.where(app_holds, Reason.APPLIED, Reason.CONDITION_NOT_MET)
-    slot, needed, unit = np.full(n_apps, -1, np.int64), np.zeros(n_apps, np.int64), np.zeros(n_apps, np.int64)
-    found = np.flatnonzero(blamed >= 0)
-    leaf = blamed[found]
-    its_node = node[leaf]
-    its_slot, compare = table.slot[its_node], table.compare[its_node]
-    is_missing = ~is_known[leaf]
-    is_lower_bound = ~is_missing & ((compare == COMPARE[">="]) | (compare == COMPARE[">"]))
-    is_spend = is_lower_bound & ((its_slot == ORDER_SUBTOTAL) | (its_slot == SCOPE_SUBTOTAL))
-    is_quantity = is_lower_bound & ((its_slot == ORDER_QUANTITY) | (its_slot == SCOPE_QUANTITY))
-    is_distinct = is_lower_bound & (its_slot == ORDER_DISTINCT)
-    reason[found] = np.select(
-        [is_missing, is_spend, is_quantity | is_distinct],
-        [Reason.ATTRIBUTE_MISSING, Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET],
-        Reason.CONDITION_NOT_MET,
-    )
-    slot[found] = its_slot
-    needed[found] = table.value[its_node] - actual[leaf] + (compare == COMPARE[">"])
-    unit[found] = np.select([is_spend, is_quantity, is_distinct], [Unit.MINOR, Unit.MILLI, Unit.COUNT], Unit.NONE)
+    slot, needed, unit = np.full(n_apps, -1), np.zeros(n_apps, np.int64), np.zeros(n_apps, np.int64)
+    if blamed.size:
+        leaf = blamed[groups_of(app[blamed]).starts]
+        found, its_node, is_there = app[leaf], node[leaf], is_known[leaf]
+        its_slot, compare = table.slot[its_node], table.compare[its_node]
+        is_bound = is_there & ((compare == COMPARE[">="]) | (compare == COMPARE[">"]))
+        figure = np.where(is_bound, np.minimum(its_slot, len(SLOTS)), len(SLOTS))
+        reason[found] = np.where(is_there, _REASON_OF_SLOT[figure], Reason.ATTRIBUTE_MISSING)
+        slot[found], unit[found] = its_slot, _UNIT_OF_SLOT[figure]
+        needed[found] = table.value[its_node] - actual[leaf] + (compare == COMPARE[">"])
     return Verdict(app_holds, reason, slot, needed, unit)
