@@ -89,6 +89,8 @@ class _Compiler:
             endings, strategies, strategy_names = earlier.endings, earlier.strategies, earlier.strategy_names
         else:
             endings, strategies, strategy_names = self._strategies()
+        for name, packed in zip(strategies.kinds, strategies.packed, strict=False):
+            STRATEGIES[name].prepare(packed)
         if earlier is not None and self._is_same("signals-costs"):
             cost_key, cost_e4 = earlier.cost_key, earlier.cost_e4
         else:
