@@ -28,7 +28,7 @@ from app.pricing.price_entries import all_entries, changed_entries
 from app.pricing.price_lists import NO_ENTRIES, PriceEntries, compile_price_lists, pack_entries
 from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
-from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, pack_schedules
+from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, distinct, pack_schedules
 from app.pricing.scope import Assortment, Scope, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
@@ -251,7 +251,7 @@ class _Compiler:
     def _entry_instants(self, entries: PriceEntries) -> Int64s:
         if self.earlier is not None and entries is self.earlier.entries:
             return self.earlier.sources.entry_instants_s
-        return frozen_array(np.unique(np.concatenate([entries.from_s, entries.to_s])))
+        return frozen_array(distinct(np.concatenate([entries.from_s, entries.to_s])))
 
     def _sales(self) -> tuple[SalePrices, Named]:
         documents = self._documents("sale-prices")
@@ -366,8 +366,8 @@ class _Compiler:
         row_of_sku, currency_rows, n_skus = self.assortment.row_of_sku, self.currency_rows, self.n_skus
         found = [
             (currency_rows[currency] * n_skus + row_of_sku[sku], parse_unit_price_e4(cost))
-            for _, columns in columns_of(self._documents("signals-costs"), ("sku", "currency", "unit_cost"))
-            for sku, currency, cost in zip(*columns, strict=True)
+            for part in columns_of(self._documents("signals-costs"), ("sku", "currency", "unit_cost"))
+            for sku, currency, cost in zip(*part.columns, strict=True)
             if currency in currency_rows and sku in row_of_sku
         ]
         found.sort()
@@ -377,8 +377,8 @@ class _Compiler:
     def _demand(self) -> Int64s:
         demand = np.full(self.n_skus, E4, np.int64)
         row_of_sku = self.assortment.row_of_sku
-        for _, columns in columns_of(self._documents("signals-demand"), ("sku", "index")):
-            for sku, index in zip(*columns, strict=True):
+        for part in columns_of(self._documents("signals-demand"), ("sku", "index")):
+            for sku, index in zip(*part.columns, strict=True):
                 if sku in row_of_sku:
                     demand[row_of_sku[sku]] = parse_decimal(index, 4)
         return demand
@@ -405,4 +405,4 @@ class _Compiler:
             ):
                 return earlier.boundaries_s
         keys = [key & (ROW_STRIDE - 1) for table in schedules for key in (table.start_key, table.end_key)]
-        return tuple(np.unique(np.concatenate([entry_instants_s, *keys])).tolist())
+        return tuple(distinct(np.concatenate([entry_instants_s, *keys])).tolist())

@@ -16,6 +16,8 @@ from app.pricing.splice import Edit, joined, joined_keys
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
 ROW_STRIDE: Final = 2**33
+_SHARED_MAX: Final = 8
+_FEW: Final = 1_000
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
@@ -108,6 +110,15 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
             end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
     return ScheduleTable(is_always, np.array(start, np.int64), np.array(end, np.int64))
+
+
+def distinct(instants_s: Int64s) -> Int64s:
+    """The instants, each once, sorted. Most of a million rows share a few: those are struck out before the others are sorted."""
+    shared: list[int] = []
+    while instants_s.size > _FEW and len(shared) < _SHARED_MAX:
+        shared.append(int(instants_s[0]))
+        instants_s = instants_s[instants_s != instants_s[0]]
+    return np.unique(np.append(instants_s, shared).astype(np.int64))
 
 
 def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
