@@ -11,7 +11,7 @@ from app.pricebook.document_table import table_of
 from app.pricebook.documents import replace_documents
 from app.pricing.book import BookError, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
-from app.pricing.conditions import ConditionTable
+from app.pricing.conditions import LEAF, ConditionTable
 from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 from tests.reference.generate import random_book, random_instant
 
@@ -79,7 +79,7 @@ def test_problems_are_told_alike() -> None:
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
     """Change, delete or add a promotion, a coupon or a price."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs"))
+    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand"))
     documents = rows.documents.get(resource, {})
     if not documents:
         return []
@@ -106,6 +106,12 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
         return [(resource, name, Document(body, 2))]
     if resource == "coupons":
         body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
+        body["codes"] = [f"{code}{rng.choice(('', '2', '3'))}" for code in body["codes"]]
+        name = rng.choice((name, f"{name}x"))
+    if resource == "signals-costs":
+        body["unit_cost"] = str(rng.randint(1, 900))
+    if resource == "signals-demand":
+        body["index"] = f"0.{rng.randint(1, 9)}"
     return [(resource, name, Document(body, 2))]
 
 
@@ -163,11 +169,12 @@ def _texts(table: ConditionTable, vocabulary: Vocabulary) -> list[Any]:
     """The value or the set of values of every node."""
     text_of = {number: text for text, number in vocabulary.texts.items()}
     found: list[Any] = []
-    for slot, value, number in zip(table.slot.tolist(), table.value.tolist(), table.value_set.tolist(), strict=True):
+    columns = (table.op, table.slot, table.value, table.value_set)
+    for op, slot, value, number in zip(*(column.tolist() for column in columns), strict=True):
         values = [value]
         if number >= 0:
             low, high = np.searchsorted(table.set_key, (number * VALUE_STRIDE, (number + 1) * VALUE_STRIDE))
             values = (table.set_key[low:high] - number * VALUE_STRIDE - VALUE_SHIFT).tolist()
-        is_text = vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
+        is_text = op == LEAF and vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
         found.append(sorted(text_of.get(one, str(one)) if is_text else str(one) for one in values))
     return found
