@@ -17,6 +17,8 @@ EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
 ROW_STRIDE: Final = 2**33
 _NEVER_S: Final = 2**62
+_SHARED_MAX: Final = 8
+_FEW: Final = 1_000
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
@@ -124,6 +126,15 @@ def _hulls(is_always: Bools, row: Int64s, start_key: Int64s, end_key: Int64s) ->
     hull_s[row[::-1], 0] = start_key[::-1] % ROW_STRIDE
     hull_s[row, 1] = end_key - row * ROW_STRIDE
     return hull_s
+
+
+def distinct(instants_s: Int64s) -> Int64s:
+    """The instants, each once, sorted. Most of a million rows share a few: those are struck out before the others are sorted."""
+    shared: list[int] = []
+    while instants_s.size > _FEW and len(shared) < _SHARED_MAX:
+        shared.append(int(instants_s[0]))
+        instants_s = instants_s[instants_s != instants_s[0]]
+    return np.unique(np.append(instants_s, shared).astype(np.int64))
 
 
 def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
