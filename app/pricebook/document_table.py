@@ -5,7 +5,7 @@ much, new arrays are laid out.
 """
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.pricing.book import Document
+from app.pricing.documents import Part
 
 # Beside the arrays may stand this many documents, or an eighth of what the arrays have.
 _BESIDE_MAX: Final = 1_000
@@ -110,14 +111,14 @@ class DocumentTable(Mapping[str, Document]):
             return None
         return {name for name in suspects if self.stored(name) != before.stored(name)}
 
-    def columns(self, fields: Sequence[str]) -> Iterator[tuple[list[str], list[list[Any]]]]:
-        """Ids and the named fields of their bodies (None where absent), in parts, by id."""
-        base, (decoder, values_of) = self.packed(), _row_decoder(tuple(fields))
+    def columns(self, fields: Sequence[str]) -> Iterator[Part]:
+        """The named fields of all bodies (None where absent), in parts, by id."""
+        base, (decoder, getters) = self.packed(), _row_decoder(tuple(fields))
         for low in range(0, base.revision.size, _ROWS_AT_ONCE):
             high = min(low + _ROWS_AT_ONCE, base.revision.size)
             rows = decoder.decode_lines(memoryview(base.bodies)[base.body_first[low] : base.body_first[high]])
-            names = list(_texts(base.ids, base.id_first[low : high + 1].tolist()))
-            yield names, [list(column) for column in zip(*map(values_of, rows), strict=True)][: len(fields)]
+            first = base.id_first[low : high + 1]
+            yield Part(partial(_ids, base.ids, first), [list(map(value_of, rows)) for value_of in getters])
 
     def items(self) -> ItemsView[str, Document]:
         """As of any mapping, decoded in parts."""
@@ -221,11 +222,13 @@ def _texts(content: bytes, first: list[int]) -> Iterator[str]:
     return (content[low:high].decode() for low, high in pairwise(first))
 
 
+def _ids(content: bytes, first: NDArray[np.int64]) -> list[str]:
+    return list(_texts(content, first.tolist()))
+
+
 @cache
-def _row_decoder(fields: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], tuple[Any, ...]]]:
-    """Reads these fields of a body and skips the others; and what tells their values."""
+def _row_decoder(fields: tuple[str, ...]) -> tuple[msgspec.json.Decoder[Any], list[Callable[[Any], Any]]]:
+    """Reads these fields of a body and skips the others; and what tells the value of each."""
     names = [f"f{number}" for number in range(len(fields))]
     members = [(name, Any, msgspec.field(default=None, name=field)) for name, field in zip(names, fields, strict=True)]
-    # One name more makes it answer with a tuple where there is one field.
-    values_of = attrgetter(*names, names[0])
-    return msgspec.json.Decoder(msgspec.defstruct("Row", members, gc=False)), values_of
+    return msgspec.json.Decoder(msgspec.defstruct("Row", members, gc=False)), [attrgetter(name) for name in names]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -53,9 +53,10 @@ def read_catalog(products: Mapping[str, Document], prices: Mapping[str, Document
     """Number the SKUs by their order, and read what is said of them."""
     row_of: dict[str, int] = {}
     said = _Said()
-    for names, columns in columns_of(products, SAID_OF_PRODUCTS):
+    for part in columns_of(products, SAID_OF_PRODUCTS):
+        names = part.ids()
         row_of.update(zip(names, range(len(row_of), len(row_of) + len(names)), strict=True))
-        said.read(columns)
+        said.read(part.columns)
     n_products = len(row_of)
     columns_of_prices = read_prices(prices, row_of, price_lists)
     skus = list(row_of)
@@ -126,28 +127,33 @@ def _with_what_lies_below(rows_of: dict[Any, Int64s]) -> dict[Any, Int64s]:
 def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_lists: Container[str]) -> PriceColumns:
     """Read all prices; a SKU without a row is given the next one. That a currency is unknown is told elsewhere."""
     parts: list[tuple[Int64s, ...]] = []
-    tiers: list[tuple[int, int, int]] = []
+    tiers: list[Int64s] = []
     currencies: dict[str, int] = {}
     lists: dict[str, int] = {}
     problems: dict[int, BookProblem] = {}
     units, instants = _Reader(parse_unit_price_e4), _Reader(_second)
     n = 0
-    for names, (skus, currency, price_list, unit_price, its_tiers, valid_from, valid_to) in columns_of(prices, PRICE_FIELDS):
-        sku_row = [row_of.setdefault(sku, len(row_of)) for sku in skus]
+    for part in columns_of(prices, PRICE_FIELDS):
+        skus, currency, price_list, unit_price, its_tiers, valid_from, valid_to = part.columns
+        sku_row = list(map(row_of.get, skus))
+        if None in sku_row:
+            sku_row = [row_of.setdefault(sku, len(row_of)) for sku in skus]
         unit = units.column(unit_price)
         start = instants.column(valid_from, absent=EARLIEST_S)
         end = instants.column(valid_to, absent=LATEST_S)
-        mode, n_tiers = np.full(len(names), NO_TIERS, np.int64), np.zeros(len(names), np.int64)
+        mode, n_tiers = np.full(len(skus), NO_TIERS, np.int64), np.zeros(len(skus), np.int64)
+        steps: list[int] = []
         for at, one in enumerate(its_tiers):
             if not one:
                 continue
             try:
-                steps = read_steps(one, units)
+                own = read_steps(one, units)
             except ValueError as error:
-                problems[n + at] = BookProblem("prices", names[at], "tiers", str(error))
+                problems[n + at] = BookProblem("prices", part.ids()[at], "tiers", str(error))
                 continue
-            mode[at], n_tiers[at] = VOLUME if one["mode"] == "volume" else GRADUATED, len(steps)
-            tiers += steps
+            mode[at], n_tiers[at] = VOLUME if one["mode"] == "volume" else GRADUATED, len(own)
+            steps += chain.from_iterable(own)
+        tiers.append(np.array(steps, np.int64).reshape(-1, 3))
         for at in np.flatnonzero((unit == _UNREADABLE) | (start == _UNREADABLE) | (end == _UNREADABLE) | (start >= end)).tolist():
             message = instants.trouble(valid_from[at], valid_to[at])
             if not message and start[at] >= end[at]:
@@ -156,18 +162,19 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
                 continue
             message = message or units.trouble(unit_price[at])
             path = "tiers" if its_tiers[at] else "unit_price"
-            problems[n + at] = BookProblem("prices", names[at], path, message)
-        for at, one in enumerate(price_list):
-            if (one or "default") not in price_lists:
-                problems[n + at] = BookProblem("prices", names[at], "price_list", "there is no such price list")
-        for at, one in enumerate(currency):
-            if one not in CURRENCIES:
-                problems.pop(n + at, None)
+            problems[n + at] = BookProblem("prices", part.ids()[at], path, message)
+        list_number, currency_number = _numbers(price_list, lists, "default"), _numbers(currency, currencies, "")
+        is_missing = np.array([name not in price_lists for name in lists], np.bool_)[list_number]
+        for at in np.flatnonzero(is_missing).tolist():
+            problems[n + at] = BookProblem("prices", part.ids()[at], "price_list", "there is no such price list")
+        is_unknown = np.array([name not in CURRENCIES for name in currencies], np.bool_)[currency_number]
+        for at in np.flatnonzero(is_unknown).tolist():
+            problems.pop(n + at, None)
         parts.append(
             (
                 np.array(sku_row, np.int64),
-                np.array([currencies.setdefault(one, len(currencies)) for one in currency], np.int64),
-                np.array([lists.setdefault(one or "default", len(lists)) for one in price_list], np.int64),
+                currency_number,
+                list_number,
                 unit,
                 start,
                 end,
@@ -175,12 +182,12 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
                 n_tiers,
             )
         )
-        n += len(names)
+        n += len(skus)
     none = (np.zeros(0, np.int64),) * 8
     read = [np.concatenate(column) for column in zip(none, *parts, strict=True)]
     tier_first = np.zeros(n + 1, np.int64)
     np.cumsum(read[7], out=tier_first[1:])
-    tier = np.array(tiers, np.int64).reshape(-1, 3)
+    tier = np.concatenate([np.zeros((0, 3), np.int64), *tiers])
     return PriceColumns(
         sku_row=read[0],
         currency=read[1],
@@ -197,6 +204,16 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
         tier_fee_minor=tier[:, 2].copy(),
         problems=problems,
     )
+
+
+def _numbers(texts: list[Any], number_of: dict[str, int], absent: str) -> Int64s:
+    """The number of each text, a new one when it is new."""
+    for text in dict.fromkeys(texts):
+        number_of.setdefault(text or absent, len(number_of))
+    distinct = set(texts)
+    if len(distinct) == 1:
+        return np.full(len(texts), number_of[distinct.pop() or absent], np.int64)
+    return np.array([number_of[text or absent] for text in texts], np.int64)
 
 
 def read_steps(tiers: Mapping[str, Any], units: "_Reader") -> list[tuple[int, int, int]]:

@@ -15,11 +15,7 @@ def read_codes(
     row_of_code: dict[str, int] = {}
     problems: list[PromotionProblem] = []
     owner: dict[str, str] = {}
-    found = [
-        one
-        for names, (promotions, codes) in columns_of(coupons, ("promotion", "codes"))
-        for one in zip(names, promotions, codes, strict=True)
-    ]
+    found = [one for part in columns_of(coupons, ("promotion", "codes")) for one in zip(part.ids(), *part.columns, strict=True)]
     found.sort(key=itemgetter(0))
     for name, promotion, codes in found:
         row = row_of_id.get(promotion)

@@ -56,7 +56,7 @@ class Comparison:
         changed = self.changed(resource)
         if changed is None or self._earlier is None:
             return Counter(
-                name for _, (column,) in columns_of(self.documents(resource), ("currency",)) for name in column if name
+                name for part in columns_of(self.documents(resource), ("currency",)) for name in part.columns[0] if name
             )
         counts = self._earlier.sources.currencies[resource]
         if not changed:

@@ -15,20 +15,20 @@ from app.pricing.compile_promotions import (
     changed_promotions,
     promotions_to_read,
 )
+from app.pricing.compile_signals import all_costs, all_demand, changed_costs, changed_demand
 from app.pricing.conditions import LEAF
 from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
-from app.pricing.documents import columns_of
 from app.pricing.endings import Endings, compile_endings
 from app.pricing.frozen import frozen, frozen_array
 from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails
-from app.pricing.money import E4, Int64s, parse_decimal, parse_percent_ppm, parse_unit_price_e4
+from app.pricing.money import Int64s, parse_percent_ppm, parse_unit_price_e4
 from app.pricing.policy import Policy, policy_of
 from app.pricing.price_entries import all_entries, changed_entries
 from app.pricing.price_lists import NO_ENTRIES, PriceEntries, compile_price_lists, pack_entries
 from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
-from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, pack_schedules
+from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, distinct, pack_schedules
 from app.pricing.scope import Assortment, Scope, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
@@ -36,7 +36,7 @@ from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _TYPES: Final = {"string": Type.TEXT, "integer": Type.INTEGER, "decimal": Type.DECIMAL, "boolean": Type.BOOLEAN}
 _WITH_CURRENCY: Final = ("prices", "sale-prices", "promotions", "guardrails", "strategies", "signals-costs")
-# Beyond this share of all prices, and this number, packing all of them is as good.
+# Beyond this share of all documents, and this number, reading all of them is as good.
 _SHARE: Final = 64
 _FEW: Final = 64
 
@@ -89,6 +89,8 @@ class _Compiler:
             endings, strategies, strategy_names = earlier.endings, earlier.strategies, earlier.strategy_names
         else:
             endings, strategies, strategy_names = self._strategies()
+        for name, packed in zip(strategies.kinds, strategies.packed, strict=False):
+            STRATEGIES[name].prepare(packed)
         if earlier is not None and self._is_same("signals-costs"):
             cost_key, cost_e4 = earlier.cost_key, earlier.cost_e4
         else:
@@ -230,11 +232,10 @@ class _Compiler:
         """The price entries; empty where a problem is found, which ends the compilation."""
         earlier = self.earlier
         if earlier is not None and self._is_same("price-lists"):
-            changed = self.compared.changed("prices")
-            assert changed is not None, "the SKUs are the same"
-            if not changed:
+            changed = self._few("prices")
+            if changed == set():
                 return earlier.entries
-            if len(changed) <= max(_FEW, earlier.entries.unit_e4.size // _SHARE):
+            if changed is not None:
                 entries, problems = changed_entries(earlier, self.compared, changed, self.lists, self.list_order)
                 self.problems += problems
                 return entries
@@ -249,7 +250,7 @@ class _Compiler:
     def _entry_instants(self, entries: PriceEntries) -> Int64s:
         if self.earlier is not None and entries is self.earlier.entries:
             return self.earlier.sources.entry_instants_s
-        return frozen_array(np.unique(np.concatenate([entries.from_s, entries.to_s])))
+        return frozen_array(distinct(np.concatenate([entries.from_s, entries.to_s])))
 
     def _sales(self) -> tuple[SalePrices, Named]:
         documents = self._documents("sale-prices")
@@ -361,31 +362,35 @@ class _Compiler:
         return compile_endings([ending_documents[name].body for name in good]), table, self._named(documents, ids)
 
     def _costs(self) -> tuple[Int64s, Int64s]:
-        row_of_sku, currency_rows, n_skus = self.assortment.row_of_sku, self.currency_rows, self.n_skus
-        found = [
-            (currency_rows[currency] * n_skus + row_of_sku[sku], parse_unit_price_e4(cost))
-            for _, columns in columns_of(self._documents("signals-costs"), ("sku", "currency", "unit_cost"))
-            for sku, currency, cost in zip(*columns, strict=True)
-            if currency in currency_rows and sku in row_of_sku
-        ]
-        found.sort()
-        table = np.array(found, np.int64).reshape(-1, 2)
-        return table[:, 0].copy(), table[:, 1].copy()
+        earlier, row_of_sku = self.earlier, self.assortment.row_of_sku
+        documents = self._documents("signals-costs")
+        changed = self._few("signals-costs")
+        if earlier is None or changed is None:
+            return all_costs(documents, row_of_sku, self.currency_rows)
+        bodies = self.compared.bodies("signals-costs", changed)
+        return changed_costs(earlier.cost_key, earlier.cost_e4, bodies, row_of_sku, self.currency_rows)
 
     def _demand(self) -> Int64s:
-        demand = np.full(self.n_skus, E4, np.int64)
-        row_of_sku = self.assortment.row_of_sku
-        for _, columns in columns_of(self._documents("signals-demand"), ("sku", "index")):
-            for sku, index in zip(*columns, strict=True):
-                if sku in row_of_sku:
-                    demand[row_of_sku[sku]] = parse_decimal(index, 4)
-        return demand
+        earlier, row_of_sku = self.earlier, self.assortment.row_of_sku
+        changed = self._few("signals-demand")
+        if earlier is None or changed is None:
+            return all_demand(self._documents("signals-demand"), row_of_sku)
+        return changed_demand(earlier.demand_e4, self.compared.bodies("signals-demand", changed), row_of_sku)
+
+    def _few(self, resource: str) -> set[str] | None:
+        """The documents that differ where they are so few that exchanging them is less than reading all; None otherwise."""
+        changed = self.compared.changed(resource) if self.has_same_rows else None
+        return changed if changed is not None and len(changed) <= max(_FEW, len(self._documents(resource)) // _SHARE) else None
 
     def _asked_facts(self, promotions: Promotions, vocabulary: Vocabulary) -> frozenset[str]:
         """The facts about a customer that any promotion looks at."""
-        if self.earlier is not None and promotions is self.earlier.promotions:
-            return self.earlier.asked_facts
         conditions = promotions.conditions
+        if self.earlier is not None:
+            before = self.earlier.promotions
+            # An edit gives back the very arrays and tuples that it leaves as they are.
+            is_same = conditions.slot is before.conditions.slot and conditions.op is before.conditions.op
+            if is_same and promotions.reward_inputs is before.reward_inputs:
+                return self.earlier.asked_facts
         names = list(vocabulary.attributes)
         is_asked = np.bincount(conditions.slot[conditions.op == LEAF], minlength=len(names))
         asked = {names[slot] for slot in np.flatnonzero(is_asked).tolist()}
@@ -396,11 +401,10 @@ class _Compiler:
         earlier = self.earlier
         if earlier is not None and entry_instants_s is earlier.sources.entry_instants_s:
             before = (earlier.sales.schedule, earlier.promotions.schedule)
-            # An edit gives back the very arrays that it leaves as they are.
             if all(
                 now.start_key is then.start_key and now.end_key is then.end_key
                 for now, then in zip(schedules, before, strict=True)
             ):
                 return earlier.boundaries_s
         keys = [key & (ROW_STRIDE - 1) for table in schedules for key in (table.start_key, table.end_key)]
-        return tuple(np.unique(np.concatenate([entry_instants_s, *keys])).tolist())
+        return tuple(distinct(np.concatenate([entry_instants_s, *keys])).tolist())

@@ -9,11 +9,12 @@ from app.pricing.book import BookProblem, Document, PriceBook
 from app.pricing.codes import read_codes
 from app.pricing.comparison import Comparison, is_weekly
 from app.pricing.frozen import frozen
-from app.pricing.promotion_changes import codes_moved, edit_promotions, splice_promotions
+from app.pricing.money import Int64s
+from app.pricing.promotion_changes import codes_moved, edit_promotions, row_of_place, splice_promotions
 from app.pricing.promotions import Piece, PromotionProblem, Promotions, level_of, pack_promotions, place_of, read_promotion
 from app.pricing.rules import KINDS
 from app.pricing.scope import Assortment
-from app.pricing.splice import places
+from app.pricing.splice import GONE, places
 from app.pricing.vocabulary import Vocabulary
 
 # Beyond this share of all promotions, and this number, packing all of them is as good.
@@ -75,17 +76,47 @@ def changed_promotions(earlier: PriceBook, compared: Comparison, names: set[str]
     edit, removed = edit_promotions(old, gone, came, exclusive_wins=wins)
     fresh = _packed(pieces, around)
     promotions = splice_promotions(old, fresh, edit, removed) if names else old
-    if compared.is_untouched("coupons") and len(gone) == len(came) == len(names):
-        place = places(edit)
-        row_of_id = {
-            name: row for run in edit.runs if run.is_new for row, name in enumerate(fresh.id[run.start : run.stop], run.at)
-        }
-        place[removed] = [row_of_id[old.id[row]] for row in removed.tolist()]
-        if edit.is_moving or not np.array_equal(place[removed], removed):
-            promotions = promotions._replace(row_of_code=codes_moved(old.row_of_code, place))
-        return Compiled(promotions, weekly, [])
-    codes, found = read_codes(compared.documents("coupons"), {name: row for row, name in enumerate(promotions.id)}, ())
+    place = places(edit)
+    # Promotions that changed have a place as well; only one that is gone has none.
+    row_of_id = {name: row for run in edit.runs if run.is_new for row, name in enumerate(fresh.id[run.start : run.stop], run.at)}
+    place[removed] = [row_of_id.get(old.id[row], GONE) for row in removed.tolist()]
+    codes = _changed_codes(earlier, compared, place, promotions, wins)
+    found: list[PromotionProblem] = []
+    if codes is None:
+        codes, found = read_codes(compared.documents("coupons"), {name: row for row, name in enumerate(promotions.id)}, ())
     return Compiled(promotions._replace(row_of_code=codes), weekly, _problems(found))
+
+
+def _changed_codes(
+    earlier: PriceBook, compared: Comparison, place: Int64s, promotions: Promotions, exclusive_wins: bool
+) -> dict[str, int] | None:
+    """The codes when promotions have moved to their `place` and a few coupons changed; None where that may be a problem."""
+    old = earlier.promotions.row_of_code
+    changed = compared.changed("coupons")
+    if changed is None or len(changed) > _FEW or (place == GONE).any():
+        return None
+    is_still = np.array_equal(place, np.arange(place.size))
+    if is_still and not changed:
+        return old
+    codes = dict(old) if is_still else codes_moved(old, place)
+    pairs = list(compared.bodies("coupons", changed))
+    for before, _ in pairs:
+        for code in () if before is None else before["codes"]:
+            codes.pop(code, None)
+    for _, now in pairs:
+        if now is None:
+            continue
+        name = now["promotion"]
+        document = compared.documents("promotions").get(name)
+        if document is None or any(code in codes for code in now["codes"]):
+            return None
+        row = row_of_place(
+            promotions,
+            place_of(name, document.body, level_of(document.body, KINDS), exclusive_wins=exclusive_wins),
+            exclusive_wins=exclusive_wins,
+        )
+        codes.update(dict.fromkeys(now["codes"], row))
+    return codes
 
 
 def _read(documents: Iterable[tuple[str, Document]], around: Surroundings) -> tuple[dict[str, Piece], list[BookProblem]]:

@@ -1,11 +1,18 @@
 """The documents of a version as the compiler reads them: what changed since another version, and their fields as columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from app.pricing.book import Document
 
 type Column = list[Any]
+
+
+class Part(NamedTuple):
+    """Fields of some documents; their ids are made when asked for."""
+
+    ids: Callable[[], list[str]]
+    columns: list[Column]
 
 
 @runtime_checkable
@@ -15,8 +22,8 @@ class StoredDocuments(Protocol):
     def changed_since(self, before: object) -> set[str] | None:
         """The ids whose documents differ from those of an earlier store; None where that cannot be told cheaply."""
 
-    def columns(self, fields: Sequence[str]) -> Iterator[tuple[list[str], list[Column]]]:
-        """Ids and the named fields of their bodies (None where absent), in parts, by id."""
+    def columns(self, fields: Sequence[str]) -> Iterator[Part]:
+        """The named fields of all bodies (None where absent), in parts, by id."""
 
 
 def changed_ids(before: Mapping[str, Document], after: Mapping[str, Document]) -> set[str] | None:
@@ -30,9 +37,9 @@ def changed_ids(before: Mapping[str, Document], after: Mapping[str, Document]) -
     return {name for name in before.keys() | after.keys() if before.get(name) is not after.get(name)}
 
 
-def columns_of(documents: Mapping[str, Document], fields: Sequence[str]) -> Iterator[tuple[list[str], list[Column]]]:
-    """Ids and the named fields of their bodies (None where absent), in parts."""
+def columns_of(documents: Mapping[str, Document], fields: Sequence[str]) -> Iterator[Part]:
+    """The named fields of all bodies (None where absent), in parts."""
     if isinstance(documents, StoredDocuments):
         yield from documents.columns(fields)
     elif documents:
-        yield list(documents), [[one.body.get(field) for one in documents.values()] for field in fields]
+        yield Part(lambda: list(documents), [[one.body.get(field) for one in documents.values()] for field in fields])

@@ -16,13 +16,18 @@ from app.pricing.splice import Edit, Run, edit_of, joined, joined_table, joined_
 type Place = tuple[object, ...]
 
 
+def row_of_place(promotions: Promotions, place: Place, *, exclusive_wins: bool) -> int:
+    """The first row whose place in the sequence is not before this one."""
+    return bisect_left(range(len(promotions.id)), place, key=lambda row: place_at(promotions, row, exclusive_wins=exclusive_wins))
+
+
 def edit_promotions(
     old: Promotions, gone: Sequence[Place], came: Sequence[Place], *, exclusive_wins: bool
 ) -> tuple[Edit, Int64s]:
     """How the sequence changes when promotions at some places go and others come; also the rows of those that go."""
 
     def row_of(place: Place) -> int:
-        return bisect_left(range(len(old.id)), place, key=lambda row: place_at(old, row, exclusive_wins=exclusive_wins))
+        return row_of_place(old, place, exclusive_wins=exclusive_wins)
 
     removed = sorted(row_of(place) for place in gone)
     return edit_of(len(old.id), removed, [row_of(place) for place in sorted(came)]), np.array(removed, np.int64)

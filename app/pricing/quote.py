@@ -73,8 +73,8 @@ def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
 
 
 def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Priced:
-    """What `price_line_level` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
-    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=book.promotions.n_line_level)
+    """What `price_baskets` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
+    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=len(book.promotions.id))
 
 
 def _price(book: PriceBook, asked: Asked, *, n_rules: int) -> Priced:

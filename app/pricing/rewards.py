@@ -13,6 +13,7 @@ from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_decimal
 from app.pricing.params import ParamProblem
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
+from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
 
 type Level = Literal["line", "order"]
@@ -117,13 +118,11 @@ class Kind(Protocol):
         """Tell what a next step offers, so many times, and what it needs."""
 
 
-def base_of(base: Int64s | None, n_apps: int, policy: Policy) -> Int64s | None:
-    """What percentages (n_apps,) are of: their own base, or the policy's (None: all the policy's). None: all the running amount."""
+def base_of(base: Int64s, policy: Policy) -> Int64s | None:
+    """What percentages (n_apps,) are of: their own base, or the policy's. None: all of them of the running amount."""
     of_policy = BASE_INITIAL if policy.percent_base == "initial" else BASE_RUNNING
-    if base is not None:
-        chosen = np.where(base == BASE_POLICY, of_policy, base)
-        return chosen if chosen.any() else None
-    return None if of_policy == BASE_RUNNING else np.full(n_apps, of_policy)
+    chosen = np.where(base == BASE_POLICY, of_policy, base)
+    return chosen if chosen.any() else None
 
 
 def spend_of_scope(turn: Turn) -> Int64s:
@@ -144,6 +143,10 @@ class Steps(NamedTuple):
     threshold: Int64s
     off_ppm: Int64s  # 0 where the step is an amount
     amount_minor: Int64s  # 0 where it is a percentage
+    key: Int64s  # row · 2^42 + threshold, sorted
+
+
+_MEASURE_MAX: Final = KEY_STRIDE - 1  # above every threshold
 
 
 def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
@@ -151,23 +154,15 @@ def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
     first = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=first[1:])
     flat = np.array([step for row in rows for step in row], np.int64).reshape(-1, 3)
-    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy())
-
-
-def _following_step(steps: Steps, row: Int64s, measure: Int64s) -> Int64s:
-    """The first step (n_apps,) whose threshold is above the measure; behind the last step of its row where there is none."""
-    following, end = steps.first[row], steps.first[row + 1]
-    n_most = int((end - following).max(initial=0))
-    for _ in range(n_most):
-        following = following + ((following < end) & (steps.threshold[np.minimum(following, end - 1)] <= measure))
-    return following
+    key = np.repeat(np.arange(len(rows)), np.diff(first)) * KEY_STRIDE + flat[:, 0]
+    return Steps(first, flat[:, 0].copy(), flat[:, 1].copy(), flat[:, 2].copy(), key)
 
 
 def take_step(
     steps: Steps, row: Int64s, measure: Int64s, policy: Policy, *, times: Int64s | None, unit: Int64s | int, below: Reason
 ) -> tuple[Reward, Offer]:
     """The reward of the step that a measure (n_apps,) reaches, `times` its amount, and the next step."""
-    following = _following_step(steps, row, measure)
+    following = np.searchsorted(steps.key, row * KEY_STRIDE + np.minimum(measure, _MEASURE_MAX), side="right")
     is_reached = following > steps.first[row]
     step = np.where(is_reached, following - 1, 0)
     across = np.where(is_reached, steps.amount_minor[step], 0)
@@ -185,7 +180,9 @@ def take_step(
         np.ones(row.size, np.int64),
     )
     off_ppm = np.where(is_reached, steps.off_ppm[step], 0)
-    return Reward(off_ppm=off_ppm, base=base_of(None, row.size, policy), across_minor=across if across.any() else None), offer
+    return Reward(
+        off_ppm=off_ppm, base=base_of(np.full(row.size, BASE_POLICY), policy), across_minor=across if across.any() else None
+    ), offer
 
 
 def offered(steps: Steps, step: int, times: int) -> dict[str, Any]:

@@ -17,6 +17,8 @@ EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
 ROW_STRIDE: Final = 2**33
 _NEVER_S: Final = 2**62
+_SHARED_MAX: Final = 8
+_FEW: Final = 1_000
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
@@ -127,14 +129,22 @@ def _hulls(is_always: Bools, start_key: Int64s, end_key: Int64s) -> tuple[Int64s
     return from_s, to_s, has_gaps if has_gaps.any() else None
 
 
+def distinct(instants_s: Int64s) -> Int64s:
+    """The instants, each once, sorted. Most of a million rows share a few: those are struck out before the others are sorted."""
+    shared: list[int] = []
+    while instants_s.size > _FEW and len(shared) < _SHARED_MAX:
+        shared.append(int(instants_s[0]))
+        instants_s = instants_s[instants_s != instants_s[0]]
+    return np.unique(np.append(instants_s, shared).astype(np.int64))
+
+
 def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
     """The table of the rows that an edit makes of two."""
     return ScheduleTable(
         joined(edit, old.is_always, new.is_always),
         joined_keys(edit, old.start_key, new.start_key, ROW_STRIDE),
         joined_keys(edit, old.end_key, new.end_key, ROW_STRIDE),
-        joined(edit, old.from_s, new.from_s),
-        joined(edit, old.to_s, new.to_s),
+        joined(edit, old.hull_s, new.hull_s),
         _splice_gaps(edit, old, new),
     )
 

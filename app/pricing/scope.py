@@ -70,14 +70,24 @@ def _fields(chosen: Mapping[str, Any], assortment: Assortment) -> list[Int64s]:
     """The SKU rows of each non-empty field; several values of one field are any of them."""
     found: list[Int64s] = []
     if chosen.get("skus"):
-        rows = assortment.row_of_sku
-        found.append(np.array(sorted({rows[sku] for sku in chosen["skus"] if sku in rows}), np.int64))
+        rows = [row for row in map(assortment.row_of_sku.get, chosen["skus"]) if row is not None]
+        found.append(_distinct(np.array(rows, np.int64)))
     for name, index in (("categories", assortment.by_category), ("brands", assortment.by_brand), ("tags", assortment.by_tag)):
         if chosen.get(name):
             found.append(_union(index, chosen[name]))
     for name, values in sorted((chosen.get("attributes") or {}).items()):
         found.append(_union(assortment.by_attribute, [(name, value) for value in values]))
     return found
+
+
+def _distinct(rows: Int64s) -> Int64s:
+    """The rows, each once, sorted."""
+    rows.sort()
+    if rows.size < 2:
+        return rows
+    is_new = np.ones(rows.size, np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=is_new[1:])
+    return rows[is_new]
 
 
 def _union[K](index: Mapping[K, Int64s], keys: Iterable[K]) -> Int64s:

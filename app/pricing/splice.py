@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.pricing.money import Int64s
 
 GONE: Final = -1
+KEY_STRIDE: Final = 1 << 42
 
 
 class Run(NamedTuple):
@@ -91,7 +92,7 @@ def items_edit(edit: Edit, old_first: Int64s, new_first: Int64s) -> Edit:
 
 def joined[T: NDArray[Any]](edit: Edit, old: T, new: T) -> T:
     """An array by row."""
-    if edit.runs == (Run(False, 0, old.size, 0),):
+    if edit.runs == (Run(False, 0, len(old), 0),):
         return old
     return _frozen([(new if run.is_new else old)[run.start : run.stop] for run in edit.runs], old)
 
@@ -136,7 +137,10 @@ def joined_keys(edit: Edit, old: Int64s, new: Int64s, stride: int) -> Int64s:
 
 
 def joined_table[T](edit: Edit, old: T, new: T) -> T:
-    """A named tuple of arrays by row; one that has `first` holds items by row, and tables inside are like it."""
+    """A named tuple of arrays by row; tables inside are like it.
+
+    One that has `first` holds items by row, and in a `key` of its own the row of each item: row · KEY_STRIDE + something, sorted.
+    """
     columns: dict[str, Any] = {}
     before: Any = old
     first: Any = getattr(old, "first", None)
@@ -147,6 +151,8 @@ def joined_table[T](edit: Edit, old: T, new: T) -> T:
             columns[name] = joined_table(edit, column, other)
         elif column is first:
             columns[name] = joined_first(edit, column, other)
+        elif first is not None and name == "key":
+            columns[name] = joined_keys(edit, column, other, KEY_STRIDE)
         else:
             columns[name] = joined(own, column, other)
     return cast(T, type(before)(**columns))
@@ -154,6 +160,6 @@ def joined_table[T](edit: Edit, old: T, new: T) -> T:
 
 def _frozen[T: NDArray[Any]](parts: Sequence[NDArray[Any]], old: T) -> T:
     # One copy, and onto bytes: nothing can make the array writable.
-    result = np.frombuffer(b"".join([np.ascontiguousarray(part).data for part in parts]), old.dtype)
+    result = np.frombuffer(b"".join([np.ascontiguousarray(part).data for part in parts]), old.dtype).reshape(-1, *old.shape[1:])
     # What comes out as it was is shared, and who compares sees that at once.
     return old if np.array_equal(result, old) else cast(T, result)

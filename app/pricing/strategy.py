@@ -56,6 +56,9 @@ class StrategyKind(Protocol):
     def pack(self, params: Sequence[Any]) -> Any:
         """Lay out the parameters of all strategies of the kind as arrays."""
 
+    def prepare(self, packed: Any) -> None:
+        """Do once, away from the quotes, what pricing by these parameters needs."""
+
     def propose(self, packed: Any, row: Int64s, inputs: Inputs) -> Proposed:
         """Price lines (n,) by the parameters at `row` (n,)."""
 

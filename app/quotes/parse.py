@@ -121,12 +121,9 @@ def basket_of(understood: Understood, instant_ms: int) -> Basket:
     return _basket(request, columns, instant_ms, shipping_minor=request.shipping, points=request.points)
 
 
-def listing_baskets(request: PricesRequest, skus: list[str], instant_ms: int) -> list[Basket]:
-    """A basket of one unit for each of `skus`: on a listing page no SKU knows of the others."""
-    line_ids, quantities_milli = [_POSITIONS[0]], [MILLI]
-    return [
-        _basket(request, Columns([sku], line_ids, quantities_milli), instant_ms, shipping_minor=None, points=0) for sku in skus
-    ]
+def listing_basket(request: PricesRequest, instant_ms: int) -> Basket:
+    """The context of a listing, as a basket without lines: each SKU is priced in it by itself."""
+    return _basket(request, Columns([], [], []), instant_ms, shipping_minor=None, points=0)
 
 
 def instant_ms_of(at: datetime) -> int:

@@ -9,7 +9,7 @@ _SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exc
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
     """Change, delete or add a promotion, a coupon or a price."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs"))
+    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand"))
     documents = rows.documents.get(resource, {})
     if not documents:
         return []
@@ -36,4 +36,10 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
         return [(resource, name, Document(body, 2))]
     if resource == "coupons":
         body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
+        body["codes"] = [f"{code}{rng.choice(('', '2', '3'))}" for code in body["codes"]]
+        name = rng.choice((name, f"{name}x"))
+    if resource == "signals-costs":
+        body["unit_cost"] = str(rng.randint(1, 900))
+    if resource == "signals-demand":
+        body["index"] = f"0.{rng.randint(1, 9)}"
     return [(resource, name, Document(body, 2))]

@@ -70,7 +70,7 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     """round(base × percent), on each line or once over the order."""
     return Reward(
         off_ppm=packed.off_ppm[turn.row],
-        base=base_of(packed.base[turn.row], turn.row.size, turn.policy),
+        base=base_of(packed.base[turn.row], turn.policy),
         cap_minor=caps_of(packed.cap_minor, turn.row),
     )
 

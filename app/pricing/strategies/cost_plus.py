@@ -46,6 +46,10 @@ def pack(params: Sequence[Params]) -> Packed:
     )
 
 
+def prepare(packed: Packed) -> None:
+    """There is nothing to prepare."""
+
+
 def propose(packed: Packed, row: Int64s, inputs: Inputs) -> Proposed:
     """round(cost × (1 + markup)) + amount, or round(cost / (1 − margin)) + amount, in e4."""
     has_cost = known(inputs.cost_e4)

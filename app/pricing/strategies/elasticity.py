@@ -5,12 +5,12 @@ p = c + (1 + W(e^(v − bc − 1)))/b with Lambert's W (Aravindakshan and Ratchf
 and adds to the cost (Gallego and van Ryzin 1994).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, NamedTuple
+from functools import cache
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import numpy as np
-from scipy.special import wrightomega
 
 from app.pricing.money import (
     E4,
@@ -81,6 +81,19 @@ def pack(params: Sequence[Params]) -> Packed:
     )
 
 
+def prepare(packed: Packed) -> None:
+    """Logit demand needs SciPy, which takes its time to import and which nothing else asks for."""
+    if (packed.form == _LOGIT).any():
+        _wright_omega()
+
+
+@cache
+def _wright_omega() -> Callable[[Floats], Floats]:
+    from scipy.special import wrightomega  # noqa: PLC0415
+
+    return cast(Callable[[Floats], Floats], wrightomega)
+
+
 def propose(packed: Packed, row: Int64s, inputs: Inputs) -> Proposed:
     """The optimal price of each line (n,), before endings and guardrails. Exact but for logit, which is rounded from float64."""
     has_cost = known(inputs.cost_e4) | ~packed.is_profit[row]
@@ -129,7 +142,7 @@ def _linear(packed: Packed, row: Int64s, cost_e4: Int64s, inputs: Inputs) -> Pro
 
 def _logit(packed: Packed, row: Int64s, cost_e4: Int64s, inputs: Inputs) -> Proposed:
     slope, utility = _logit_demand(packed, row, inputs.demand_e4)
-    price = cost_e4 + (1.0 + wrightomega(utility - slope * cost_e4 - 1.0)) / slope
+    price = cost_e4 + (1.0 + _wright_omega()(utility - slope * cost_e4 - 1.0)) / slope
     is_bounded = price <= UNIT_E4_MAX
     # The one place where a float of this formula becomes money.
     unit = np.floor(np.where(is_bounded, price, 0.0) + 0.5).astype(np.int64)

@@ -1,13 +1,16 @@
 """The migrations make exactly the tables that `app.db.tables` declares."""
 
 import asyncio
+from pathlib import Path
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData
 
+import app
 from app.db import tables
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
-from app.db.migrate import SchemaState, differences, schema_state, upgrade
+from app.db.migrate import SchemaState, differences, known_revisions, schema_state, upgrade
 from tests.conftest import make_database
 
 
@@ -35,6 +38,16 @@ async def test_several_processes_may_upgrade_at_once(cluster: EmbeddedPostgres) 
         await connection.close()
 
     assert (before, after, later) == (SchemaState.OLDER, SchemaState.CURRENT, SchemaState.UNKNOWN)
+
+
+def test_the_newest_revision_is_the_one_that_no_other_follows(tmp_path: Path) -> None:
+    for revision, before in (("b", "'a'"), ("a", None), ("c", '"b"')):
+        down = "None" if before is None else before.replace("'", '"')
+        (tmp_path / f"{revision}.py").write_text(f'"""x"""\nrevision: str = "{revision}"\ndown_revision: str | None = {down}\n')
+    scripts = ScriptDirectory(str(Path(app.__file__).parents[1] / "migrations"))
+
+    assert known_revisions(tmp_path) == (frozenset("abc"), "c")
+    assert known_revisions() == (frozenset(each.revision for each in scripts.walk_revisions()), scripts.get_current_head())
 
 
 async def test_the_bytes_of_a_decision_are_kept_uncompressed_and_shown_to_people(database: Database) -> None:

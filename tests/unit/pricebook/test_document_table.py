@@ -41,9 +41,9 @@ def test_columns_have_the_fields_by_id() -> None:
     table = table_of({name: Document({"n": name, "x": {"y": 1}}, 1) for name in ("b", "a")})
     table = table.with_changes([("c", stored_of(Document({"x": None}, 1)))])
 
-    assert list(table.columns(("x", "n", "from"))) == [
-        (["a", "b", "c"], [[{"y": 1}, {"y": 1}, None], ["a", "b", None], [None] * 3])
-    ]
+    (part,) = table.columns(("x", "n", "from"))
+    assert part.ids() == ["a", "b", "c"]
+    assert part.columns == [[{"y": 1}, {"y": 1}, None], ["a", "b", None], [None] * 3]
 
 
 def test_tables_without_anything_in_common_do_not_tell_what_changed() -> None:

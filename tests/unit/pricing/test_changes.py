@@ -11,7 +11,7 @@ from app.pricebook.document_table import table_of
 from app.pricebook.documents import replace_documents
 from app.pricing.book import BookError, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
-from app.pricing.conditions import ConditionTable
+from app.pricing.conditions import LEAF, ConditionTable
 from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 from tests.reference.generate import random_book, random_instant
 from tests.reference.generate_changes import random_change
@@ -130,11 +130,12 @@ def _texts(table: ConditionTable, vocabulary: Vocabulary) -> list[Any]:
     """The value or the set of values of every node."""
     text_of = {number: text for text, number in vocabulary.texts.items()}
     found: list[Any] = []
-    for slot, value, number in zip(table.slot.tolist(), table.value.tolist(), table.value_set.tolist(), strict=True):
+    columns = (table.op, table.slot, table.value, table.value_set)
+    for op, slot, value, number in zip(*(column.tolist() for column in columns), strict=True):
         values = [value]
         if number >= 0:
             low, high = np.searchsorted(table.set_key, (number * VALUE_STRIDE, (number + 1) * VALUE_STRIDE))
             values = (table.set_key[low:high] - number * VALUE_STRIDE - VALUE_SHIFT).tolist()
-        is_text = vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
+        is_text = op == LEAF and vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
         found.append(sorted(text_of.get(one, str(one)) if is_text else str(one) for one in values))
     return found
