@@ -35,8 +35,7 @@ class ScheduleTable(NamedTuple):
     is_always: Bools  # (n_rows,)
     start_key: Int64s  # (n_intervals,)
     end_key: Int64s  # (n_intervals,)
-    from_s: Int64s  # (n_rules,) before it the rule is not active
-    to_s: Int64s  # (n_rules,) nor from it on
+    hull_s: Int64s  # (n_rules, 2) before the first the rule is not active, nor from the second on
     has_gaps: Bools | None  # (n_rules,) between them the intervals tell; None where no rule has more than one
 
 
@@ -114,19 +113,19 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
             end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
     starts, ends = np.array(start, np.int64), np.array(end, np.int64)
-    return ScheduleTable(is_always, starts, ends, *_hulls(is_always, starts, ends))
+    own = starts // ROW_STRIDE
+    has_gaps = np.bincount(own, minlength=is_always.size) > 1
+    return ScheduleTable(is_always, starts, ends, _hulls(is_always, own, starts, ends), has_gaps if has_gaps.any() else None)
 
 
-def _hulls(is_always: Bools, start_key: Int64s, end_key: Int64s) -> tuple[Int64s, Int64s, Bools | None]:
-    """From when to when each rule is active at most, and which rules have more than one interval."""
-    from_s = np.full(is_always.size, EARLIEST_S)
-    to_s = np.where(is_always, _NEVER_S, EARLIEST_S)
-    row = start_key // ROW_STRIDE
+def _hulls(is_always: Bools, row: Int64s, start_key: Int64s, end_key: Int64s) -> Int64s:
+    """From when to when each rule is active at most (n_rules, 2): side by side, because they are looked up together."""
+    hull_s = np.full((is_always.size, 2), EARLIEST_S)
+    hull_s[is_always, 1] = _NEVER_S
     # Intervals rise within a row, so that written backwards its first start stays, and written forwards its last end.
-    from_s[row[::-1]] = start_key[::-1] % ROW_STRIDE
-    to_s[row] = end_key - row * ROW_STRIDE
-    has_gaps = np.bincount(row, minlength=is_always.size) > 1
-    return from_s, to_s, has_gaps if has_gaps.any() else None
+    hull_s[row[::-1], 0] = start_key[::-1] % ROW_STRIDE
+    hull_s[row, 1] = end_key - row * ROW_STRIDE
+    return hull_s
 
 
 def distinct(instants_s: Int64s) -> Int64s:
@@ -161,8 +160,9 @@ def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
     """Tell which rows (n,) are active at their instants, (n,) or one for all, in seconds."""
-    active: Bools = table.from_s[row] <= at_s
-    active &= at_s < table.to_s[row]
+    hull_s = table.hull_s.take(row, axis=0)
+    active: Bools = hull_s[:, 0] <= at_s
+    active &= at_s < hull_s[:, 1]
     if table.has_gaps is not None:
         gapped = (active & table.has_gaps[row]).nonzero()[0]
         key = row[gapped] * ROW_STRIDE + np.broadcast_to(at_s, row.shape)[gapped]
