@@ -149,9 +149,14 @@ def format_instant(instant_ms: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
-def with_instant(canonical: bytes, request: Context, instant_text: str) -> bytes:
-    """The request as understood: the canonical JSON with the instant it is priced at."""
-    return canonical if request.at is not None else canonical[:-1] + b',"at":"' + instant_text.encode() + b'"}'
+def at_member(instant_ms: int) -> bytes:
+    """The end of a request's canonical JSON that states the instant; see `with_instant`."""
+    return b',"at":"%s"}' % format_instant(instant_ms).encode()
+
+
+def with_instant(understood: Understood, at: bytes) -> bytes:
+    """The request as understood: the canonical JSON with the instant it is priced at, which is `at_member` of it."""
+    return understood.canonical[:-1] + at if understood.request.at is None else understood.canonical
 
 
 def normalise_code(code: str) -> str:
