@@ -104,10 +104,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Serves until interrupted."""
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
-        # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
-        with contextlib.suppress(DatabaseUnreachable):
-            asyncio.run(check_database(settings, database))
-        return run(make_server(settings, create_app(settings, database=database)), listener)
+        return run(_make_checked_server(settings, database), listener)
 
 
 def demo(settings: Settings, _: argparse.Namespace) -> int:
@@ -115,7 +112,7 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
         asyncio.run(upgrade(database))
         port = listener.getsockname()[1]
-        server = make_server(settings, create_app(settings, database=database))
+        server = _make_checked_server(settings, database)
         visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), daemon=True)
         visitor.start()
         return run(server, listener)
@@ -203,6 +200,14 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
+
+
+def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Server:
+    """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
+    # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
+    with contextlib.suppress(DatabaseUnreachable):
+        asyncio.run(check_database(settings, database))
+    return make_server(settings, create_app(settings, database=database))
 
 
 def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:

@@ -50,6 +50,7 @@ from app.settings import Settings
 from app.signals import routers as signals
 from app.web.access import Access
 from app.web.auth import Authenticator
+from app.web.docs_page import add_docs_page
 from app.web.keys import keys_router
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
@@ -294,6 +295,7 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
+        docs_url=None,
         redoc_url=None,
     )
     api.state.authenticator = service.authenticator
@@ -316,6 +318,7 @@ def create_api(service: Service) -> FastAPI:
         api.include_router(router)
     declare_structs(api)
     add_operations(api, service)
+    add_docs_page(api)
     check_routes(api)
     return api
 

@@ -1,23 +1,53 @@
 """Made-up shops of any size for the benchmarks: the documents of a book, and baskets drawn from it.
 
-Popularity of SKUs follows a power law; baskets have 1 to 20 lines (mean 9.5). Everything comes from a seed.
+Everything comes from a seed. Each SKU is listed by about `rules_per_line` promotions, whatever the number of promotions, and there are two
+shapes of a shop.
+
+The ordinary one has kept its past promotions, planned some, and unlocks many by a code, as shops do:
+
+| of the promotions | |
+|---|---|
+| 30 % | ended, at midnights of the years 2015 to 2022 |
+| 20 % | begin later, at midnights of the years 2090 to 2097 |
+| 25 % | are in force and need a code |
+| 25 % | are in force without one: 3.5 of the 14 that list a SKU |
+
+Of all of them a third has no condition, a third asks for a channel, a third for a segment. Baskets give no codes.
+
+With `everything_live` all of them are in force and a tenth needs a code, so that a line has some 12.5 live candidates; a quarter has no
+condition, 35 % ask for a channel, 40 % for a segment. Replies are long there, as most candidates do not apply and each says why.
+
+Popularity of SKUs follows a power law; baskets have 1 to 20 lines (mean 9.5), and three in ten carry a customer with a segment.
 """
 
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 type Body = dict[str, Any]
 type Documents = dict[str, dict[str, Body]]
+type Fate = Literal["past", "coming", "code", "live"]
 
 CHANNELS = ("web", "app", "store", "marketplace")
 SEGMENTS = ("vip", "staff", "student", "senior", "new")
+_SHARES: dict[Fate, float] = {"past": 0.30, "coming": 0.20, "code": 0.25, "live": 0.25}
+_SHARES_LIVE: dict[Fate, float] = {"code": 0.10, "live": 0.90}
 
 
-def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int = 14, order_wide: float = 0.0) -> Documents:
-    """Documents of a shop where each line has about `rules_per_line` candidate promotions, whatever the number of promotions.
+def shop(
+    *,
+    n_skus: int,
+    n_promotions: int,
+    seed: int = 1,
+    rules_per_line: int = 14,
+    order_wide: float = 0.0,
+    everything_live: bool = False,
+) -> Documents:
+    """Documents of a shop where about `rules_per_line` promotions list each SKU, of the ordinary shape or with everything in force.
 
-    Three quarters of the promotions ask for a channel or a segment, a tenth need a code, and the share `order_wide` asks for a subtotal of
-    the order; kinds are mixed.
+    The share `order_wide` of the promotions asks for a subtotal of the order, in place of no condition; kinds are mixed.
     """
     rng = Random(seed)
     skus = [f"SKU-{number}" for number in range(n_skus)]
@@ -33,9 +63,11 @@ def shop(*, n_skus: int, n_promotions: int, seed: int = 1, rules_per_line: int =
     }
     prices = {f"{sku}|default|USD|": _price(rng, sku) for sku in skus}
     per_promotion = max(1, n_skus * rules_per_line // max(n_promotions, 1))
+    fates = _fates(rng, n_promotions, _SHARES_LIVE if everything_live else _SHARES)
+    conditions = (0.35, 0.40, order_wide) if everything_live else (1 / 3, 1 / 3, order_wide)
     promotions = {
-        f"p{number}": _promotion(rng, number, rng.sample(skus, min(per_promotion, n_skus)), order_wide)
-        for number in range(n_promotions)
+        f"p{number}": _promotion(rng, number, rng.sample(skus, min(per_promotion, n_skus)), fate, _condition(rng, *conditions))
+        for number, fate in enumerate(fates)
     }
     coupons = {
         name: {"promotion": name, "codes": [f"CODE-{name.upper()}"]} for name, body in promotions.items() if body["requires_code"]
@@ -73,7 +105,19 @@ def _price(rng: Random, sku: str) -> Body:
     return {"sku": sku, "currency": "USD", "price_list": "default", "unit_price": str(unit), "tiers": tiers}
 
 
-def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> Body:
+def _fates(rng: Random, n_promotions: int, shares: Mapping[Fate, float]) -> list[Fate]:
+    """What has become of each promotion: exactly these shares of them, shuffled, so that shops of any size are alike."""
+    bounds = {}
+    reached = 0.0
+    for fate, share in shares.items():
+        reached += share
+        bounds[fate] = round(reached * n_promotions)
+    fates = [next(fate for fate, bound in bounds.items() if number < bound) for number in range(n_promotions)]
+    rng.shuffle(fates)
+    return fates
+
+
+def _promotion(rng: Random, number: int, skus: list[str], fate: Fate, conditions: Body | None) -> Body:
     kind = rng.choices(("percent_off", "amount_off", "fixed_price", "tiered"), (6, 2, 1, 1))[0]
     params_of: dict[str, Body] = {
         "percent_off": {"percent": str(rng.randint(1, 15))},
@@ -81,14 +125,6 @@ def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> 
         "fixed_price": {"unit_price": str(rng.randint(250, 15_000))},
         "tiered": {"by": "quantity", "steps": [{"from": 2, "percent": "3"}, {"from": 6, "percent": "6"}]},
     }
-    draw = rng.random()
-    conditions: Body | None = None
-    if draw < 0.35:
-        conditions = {"attribute": "channel", "op": "==", "value": rng.choice(CHANNELS)}
-    elif draw < 0.75:
-        conditions = {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
-    elif draw < 0.75 + order_wide:
-        conditions = {"attribute": "order.subtotal", "op": ">=", "value": rng.randint(5_000, 50_000)}
     return {
         "name": f"Promotion {number}",
         "kind": kind,
@@ -97,13 +133,45 @@ def _promotion(rng: Random, number: int, skus: list[str], order_wide: float) -> 
         "currency": "USD",
         "scope": {"include": {"skus": skus}},
         "conditions": conditions,
-        "schedule": {"from": "2020-01-01T00:00:00", "to": "2099-01-01T00:00:00", "timezone": "UTC"},
+        "schedule": _schedule(rng, fate),
         "lane": rng.randint(0, 2),
         "priority": rng.randint(0, 9),
         "group": rng.choice((None, None, "a", "b", "c")),
         "exclusive": False,
-        "requires_code": rng.random() < 0.1,
+        "requires_code": fate == "code",
     }
+
+
+def _schedule(rng: Random, fate: Fate) -> Body:
+    """Two weeks of the past or of the future, or all the time between: no run of the bench meets an instant at which one begins or ends."""
+    begins, ends = "2023-01-01T00:00:00", "2090-01-01T00:00:00"
+    if fate in ("past", "coming"):
+        day = date(2015 if fate == "past" else 2090, 1, 1) + timedelta(days=rng.randrange(2_800))
+        begins, ends = (f"{one}T00:00:00" for one in (day, day + timedelta(days=14)))
+    return {"from": begins, "to": ends, "timezone": "UTC"}
+
+
+def _condition(rng: Random, channels: float, segments: float, order_wide: float) -> Body | None:
+    """A condition on the channel, on a segment or on the order, each in such a share of all."""
+    draw = rng.random()
+    if draw < channels:
+        return {"attribute": "channel", "op": "==", "value": rng.choice(CHANNELS)}
+    if draw < channels + segments:
+        return {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
+    if draw < channels + segments + order_wide:
+        return {"attribute": "order.subtotal", "op": ">=", "value": rng.randint(5_000, 50_000)}
+    return None
+
+
+def live_rules(documents: Documents, at: datetime) -> Counter[str]:
+    """How many promotions in force at an instant list each SKU and need no code; the instant is of UTC."""
+    instant = at.strftime("%Y-%m-%dT%H:%M:%S")
+    return Counter(
+        sku
+        for body in documents["promotions"].values()
+        if not body["requires_code"] and body["schedule"]["from"] <= instant < body["schedule"]["to"]
+        for sku in body["scope"]["include"]["skus"]
+    )
 
 
 def basket(rng: Random, n_skus: int) -> Body:

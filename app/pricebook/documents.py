@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from app.pricebook.document_table import Stored, stored_of, table_of
 from app.pricing.book import Document
 
 RESOURCES: Final = (
@@ -51,15 +52,17 @@ def etag_of(body: object) -> str:
 
 def replace_documents(documents: Documents, changes: Iterable[tuple[str, str, Document | None]]) -> Documents:
     """The documents with some replaced, added or (None) left out. What is not touched is shared with the given ones, which stay as they are."""
-    replaced: dict[str, Mapping[str, Document]] = dict(documents)
-    copies: dict[str, dict[str, Document]] = {}
-    for resource, document_id, document in changes:
-        copy = copies.get(resource)
-        if copy is None:
-            copy = copies[resource] = dict(documents.get(resource, {}))
-            replaced[resource] = copy
-        if document is None:
-            copy.pop(document_id, None)
-        else:
-            copy[document_id] = document
+    return replace_stored(
+        documents, ((resource, name, None if one is None else stored_of(one)) for resource, name, one in changes)
+    )
+
+
+def replace_stored(documents: Documents, changes: Iterable[tuple[str, str, Stored | None]]) -> Documents:
+    """The same, of documents as they are kept."""
+    by_resource: dict[str, list[tuple[str, Stored | None]]] = {}
+    for resource, document_id, stored in changes:
+        by_resource.setdefault(resource, []).append((document_id, stored))
+    replaced = dict(documents)
+    for resource, own in by_resource.items():
+        replaced[resource] = table_of(documents.get(resource, {})).with_changes(own)
     return replaced

@@ -13,12 +13,13 @@ import msgspec
 
 from app.db.engine import within
 from app.pricebook import queries
-from app.pricebook.documents import Documents, replace_documents
+from app.pricebook.document_table import DocumentTable, Stored
+from app.pricebook.documents import Documents, replace_stored
 from app.pricebook.offload import off_loop
-from app.pricing.book import BookRows, Document
+from app.pricing.book import BookRows
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# Decoding this many rows keeps the event loop for a few milliseconds, no longer.
+# Taking in this many rows keeps the event loop for a few milliseconds, no longer.
 _ROWS_AT_ONCE: Final = 1000
 _STEP_SECONDS: Final = 5.0
 _LONG_SECONDS: Final = 60.0
@@ -71,11 +72,11 @@ async def load_rows(connection: asyncpg.Connection, *, version: int | None = Non
         return BookRows(0, 0, {})
     query, arguments = (queries.CURRENT_DOCUMENTS, ()) if version is None else (queries.DOCUMENTS_AT, (version,))
     cursor = await within(connection, connection.cursor(query, *arguments), seconds=_STEP_SECONDS)
-    documents: dict[str, dict[str, Document]] = {}
+    everything: list[Any] = []
     while rows := await within(connection, cursor.fetch(_ROWS_AT_ONCE), seconds=_STEP_SECONDS):
-        for resource, document_id, revision, body in rows:
-            documents.setdefault(resource, {})[document_id] = Document(_decoder.decode(body), revision)
+        everything += rows
     await within(connection, transaction.rollback(), seconds=_STEP_SECONDS)
+    documents = await off_loop(len(everything), tables_of, everything)
     return BookRows(found["version"], microseconds(found["published_at"]), documents)
 
 
@@ -95,13 +96,21 @@ async def with_changes(held: BookRows, rows: Sequence[Any], latest: LatestVersio
 
 
 def _apply(documents: Documents, rows: Iterable[Any]) -> Documents:
-    return replace_documents(
+    return replace_stored(
         documents,
         (
-            (resource, document_id, None if body is None else Document(_decoder.decode(body), revision))
+            (resource, document_id, None if body is None else Stored(body.encode(), revision))
             for resource, document_id, revision, body in rows
         ),
     )
+
+
+def tables_of(rows: Iterable[Any]) -> Documents:
+    """Rows of CURRENT_DOCUMENTS or DOCUMENTS_AT, by resource."""
+    by_resource: dict[str, list[tuple[str, bytes, int]]] = {}
+    for resource, document_id, revision, body in rows:
+        by_resource.setdefault(resource, []).append((document_id, body.encode(), revision))
+    return {resource: DocumentTable.of(own) for resource, own in by_resource.items()}
 
 
 def decode_body(text: str | bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.pricebook.audit import AuditEntry, append_audit
 from app.pricebook.compile import compile_off_loop
 from app.pricebook.documents import Change, Documents, encode_canonical, etag_of, replace_documents
 from app.pricebook.holder import BookHolder, Held
-from app.pricebook.load import decode_body, instant_of, latest_of, microseconds, with_changes
+from app.pricebook.load import instant_of, latest_of, microseconds, tables_of, with_changes
 from app.pricebook.offload import off_loop, parts
 from app.pricing.book import BookRows, Document, PriceBook
 
@@ -149,15 +149,8 @@ async def current_rows(connection: AsyncConnection, held: Held | None) -> BookRo
         return await with_changes(held_rows, changed.all(), latest)
     found = await connection.exec_driver_sql(queries.CURRENT_DOCUMENTS)
     everything = found.all()
-    documents = await off_loop(len(everything), _decoded, everything)
+    documents = await off_loop(len(everything), tables_of, everything)
     return BookRows(latest.version, latest.published_at_us, documents)
-
-
-def _decoded(rows: Sequence[Any]) -> Documents:
-    documents: dict[str, dict[str, Document]] = {}
-    for row in rows:
-        documents.setdefault(row.resource, {})[row.id] = Document(decode_body(row.body), row.revision)
-    return documents
 
 
 def _real_changes(documents: Documents, changes: Iterable[Change]) -> list[Change]:

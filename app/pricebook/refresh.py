@@ -19,13 +19,13 @@ from app.db.engine import within
 from app.metrics import Metrics
 from app.pricebook.compile import compile_off_loop
 from app.pricebook.holder import BookHolder, Held
-from app.pricebook.last_good import DamagedBook, read_last_good, write_last_good
+from app.pricebook.last_good import DamagedBook, LastGood
 from app.pricebook.load import load_changes, load_rows, read_latest
-from app.pricing.book import BookError, BookRows
+from app.pricing.book import BookError, BookRows, PriceBook
 
 CHANNEL: Final = "centwise_version"
 _POLL_BOUND_SECONDS: Final = 2.0
-# The file is whole on each write, so a burst of versions is written once at its end.
+# A burst of versions is written once at its end.
 _DISK_PAUSE_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Refresher:
         self._connect = connect
         self._holder = holder
         self._metrics = metrics
-        self._last_good = last_good
+        self._last_good = None if last_good is None else LastGood(last_good)
         self._poll_seconds = poll_seconds
         self._hint = asyncio.Event()
         self._unwritten = asyncio.Event()
@@ -138,7 +138,7 @@ class Refresher:
             rows = await load_changes(connection, held.rows, latest)
         else:
             rows = await load_rows(connection)
-        book = await self._compiled(rows)
+        book = await self._compiled(rows, earlier=None if held is None else held.book)
         if book is None:
             return
         if held is not None and not is_ours:
@@ -147,10 +147,9 @@ class Refresher:
         elif self._holder.offer(book):
             _log.info("book_in_force", version=rows.version)
 
-    async def _compiled(self, rows: BookRows) -> Held | None:
+    async def _compiled(self, rows: BookRows, *, earlier: PriceBook | None) -> Held | None:
         try:
-            held = self._holder.held()
-            book = await compile_off_loop(rows, self._metrics, earlier=None if held is None else held.book)
+            book = await compile_off_loop(rows, self._metrics, earlier=earlier)
         except BookError as error:
             reason = "; ".join(f"{p.resource}/{p.id} {p.path}: {p.message}" for p in error.problems[:5])
         except Exception as error:  # noqa: BLE001 - a defect of the compiler must not end the refresher, and shows as a refusal
@@ -169,26 +168,26 @@ class Refresher:
         if self._last_good is None:
             return
         try:
-            rows = await asyncio.to_thread(read_last_good, self._last_good)
-            if rows is not None and (held := await self._compiled(rows)) is not None:
+            kept = await asyncio.to_thread(self._last_good.read)
+            if kept is not None and (held := await self._compiled(kept.rows, earlier=kept.book)) is not None:
                 self._holder.offer(held)
         except (DamagedBook, OSError) as error:
             self._note(f"the last good book cannot be read: {error}")
         self.status.refused_version = None
 
-    async def _keep_on_disk(self, path: Path) -> None:
+    async def _keep_on_disk(self, last_good: LastGood) -> None:
         while True:
             await self._unwritten.wait()
-            await self._write(path)
+            await self._write(last_good)
             await asyncio.sleep(_DISK_PAUSE_SECONDS)
 
-    async def _write(self, path: Path) -> None:
+    async def _write(self, last_good: LastGood) -> None:
         self._unwritten.clear()
         held = self._holder.held()
         if held is None:
             return
         try:
-            await asyncio.to_thread(write_last_good, path, held.rows)
+            await asyncio.to_thread(last_good.write, held.rows, held.book)
         except OSError as error:
             self._note(f"the last good book cannot be written: {error}")
 

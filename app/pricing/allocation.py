@@ -1,43 +1,15 @@
-"""Splitting amounts over lines, exactly.
+"""Splitting amounts over lines, exactly."""
 
-Pairs are grouped: `group` (n_pairs,) is non-decreasing and every group 0 ... n_groups − 1 has at least one pair;
-`starts` (n_groups,) is where each begins.
-"""
-
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from app.pricing.money import Bools, Int64s, Rounding, mul_div, round_up_where
+from app.pricing.groups import Groups
+from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s, Rounding, mul_div, round_up_where
 
 type Remainder = Literal["largest", "first", "last", "nearest"]
 
-
-class Groups(NamedTuple):
-    """Pairs laid out group by group."""
-
-    group: Int64s  # (n_pairs,)
-    starts: Int64s  # (n_groups,)
-
-    def sum(self, values: Int64s) -> Int64s:
-        """Sum values (n_pairs,) in each group (n_groups,), exactly."""
-        if self.starts.size == 0:
-            return np.zeros(0, np.int64)
-        return np.add.reduceat(values, self.starts)
-
-    def count_before(self, is_counted: Bools) -> Int64s:
-        """Count the counted pairs of the same group that stand before each pair (n_pairs,)."""
-        running = np.cumsum(is_counted)
-        before = running - is_counted
-        return before - before[self.starts][self.group]
-
-
-def groups_of(group: Int64s) -> Groups:
-    """Lay out pairs whose group numbers are non-decreasing and without gaps."""
-    is_start = np.empty(group.size, np.bool_)
-    is_start[:1] = True
-    np.not_equal(group[1:], group[:-1], out=is_start[1:])
-    return Groups(group, np.flatnonzero(is_start))
+_REST_BITS: Final = AMOUNT_MINOR_MAX.bit_length()  # a remainder lies below the sum of the weights
 
 
 def allocate(amount: Int64s, weight: Int64s, groups: Groups, *, remainder: Remainder, rounding: Rounding) -> Int64s:
@@ -46,7 +18,7 @@ def allocate(amount: Int64s, weight: Int64s, groups: Groups, *, remainder: Remai
     A group whose weights are all 0 gets nothing. All values are non-negative minor units up to 9e11. `rounding` is used by
     the remainder policy `last` only. Source: SEMANTICS.md, Allocation.
 
-    >>> g = groups_of(np.zeros(3, np.int64))
+    >>> g = Groups(np.zeros(3, np.int64), np.zeros(1, np.int64))
     >>> [allocate(np.array([100]), np.array([1, 1, 1]), g, remainder=r, rounding="half_up").tolist() for r in ("largest", "last")]
     [[34, 33, 33], [33, 33, 34]]
     """
@@ -74,10 +46,11 @@ def _largest(amount: Int64s, floor: Int64s, rest: Int64s, groups: Groups) -> Int
     missing = amount - groups.sum(floor)
     if not missing.any():
         return floor
-    order = np.lexsort((np.arange(rest.size), -rest, groups.group))
-    rank = np.empty(rest.size, np.int64)
-    rank[order] = np.arange(rest.size) - groups.starts[groups.group[order]]
-    return np.asarray(floor + (rank < missing[groups.group]), np.int64)
+    # Within a group the greater remainder sorts first; a stable sort leaves ties to the earlier pair and groups where they are.
+    order = np.argsort((groups.group << _REST_BITS) - rest, kind="stable")
+    rank = np.arange(rest.size) - groups.starts[groups.group]
+    floor[order] += rank < missing[groups.group]
+    return floor
 
 
 def _last(amount: Int64s, weight: Int64s, part: Int64s, groups: Groups) -> Int64s:
@@ -121,13 +94,12 @@ def allocate_within(
 
     Pairs whose share exceeds their room are fixed at it, and the rest is allocated anew, until no share exceeds.
     """
-    is_fixed = np.zeros(weight.size, np.bool_)
-    while True:
+    share = allocate(amount, weight, groups, remainder=remainder, rounding=rounding)
+    is_over = is_fixed = share > room
+    while is_over.any():
+        is_fixed = is_fixed | is_over
         open_amount = amount - groups.sum(np.where(is_fixed, room, 0))
         share = allocate(open_amount, np.where(is_fixed, 0, weight), groups, remainder=remainder, rounding=rounding)
         is_over = (share > room) & ~is_fixed
-        if not is_over.any():
-            break
-        is_fixed |= is_over
     taken = np.where(is_fixed, room, share)
     return Taken(taken, amount - groups.sum(taken), is_fixed)

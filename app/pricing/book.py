@@ -9,7 +9,7 @@ from app.pricing.guardrails import Guardrails
 from app.pricing.money import Int64s
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
-from app.pricing.promotions import Piece, Promotions
+from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import SalePrices
 from app.pricing.scope import Assortment
 from app.pricing.strategy import StrategyTable
@@ -57,11 +57,13 @@ class Named(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What a book was compiled from, for the next version, which shares most of it."""
+    """What a book was compiled from, and what of it the next version asks, which shares most of it."""
 
     documents: Mapping[str, Mapping[str, Document]]
-    currencies: Mapping[str, frozenset[str]]  # by resource
-    promotions: Mapping[str, tuple[Document, Piece]]
+    currencies: Mapping[str, Mapping[str, int]]  # by resource: how many documents name each
+    n_uses: Int64s  # (n_skus,) products and prices that name each SKU
+    entry_instants_s: Int64s  # sorted instants at which a price begins or ends
+    weekly: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out from the day of publishing
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -1,46 +1,50 @@
 """From the documents of one version to its price book. What the last version compiled and nothing has touched since is taken over."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
 from app.pricing.book import BookError, BookProblem, BookRows, Document, Named, PriceBook, Sources
+from app.pricing.catalog_columns import PriceColumns, read_catalog, read_prices, said_of
+from app.pricing.comparison import Comparison, is_weekly
+from app.pricing.compile_promotions import (
+    Compiled,
+    Surroundings,
+    all_promotions,
+    changed_promotions,
+    promotions_to_read,
+)
 from app.pricing.conditions import LEAF
 from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
+from app.pricing.documents import columns_of
 from app.pricing.endings import Endings, compile_endings
+from app.pricing.frozen import frozen, frozen_array
 from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails
 from app.pricing.money import E4, Int64s, parse_decimal, parse_percent_ppm, parse_unit_price_e4
-from app.pricing.policy import policy_of
-from app.pricing.price_lists import (
-    EntryRow,
-    PriceEntries,
-    PriceLists,
-    compile_price_lists,
-    pack_entries,
-    read_entry,
-    validity_s,
-)
-from app.pricing.promotions import Piece, Promotions, pack_promotions, read_promotion
-from app.pricing.rules import KINDS
+from app.pricing.policy import Policy, policy_of
+from app.pricing.price_entries import all_entries, changed_entries
+from app.pricing.price_lists import NO_ENTRIES, PriceEntries, compile_price_lists, pack_entries
+from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
-from app.pricing.schedule import ROW_STRIDE, Intervals, compile_schedule, pack_schedules
-from app.pricing.scope import Assortment, Scope, assortment_of, compile_scope, index_scopes
+from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, pack_schedules
+from app.pricing.scope import Assortment, Scope, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _TYPES: Final = {"string": Type.TEXT, "integer": Type.INTEGER, "decimal": Type.DECIMAL, "boolean": Type.BOOLEAN}
-_NO_DOCUMENTS: Final[Mapping[str, Document]] = {}
 _WITH_CURRENCY: Final = ("prices", "sale-prices", "promotions", "guardrails", "strategies", "signals-costs")
+# Beyond this share of all prices, and this number, packing all of them is as good.
+_SHARE: Final = 64
+_FEW: Final = 64
 
 
 def compile_price_book(rows: BookRows, earlier: PriceBook | None = None) -> PriceBook:
     """Compile one version. Pure; may take seconds, so call it off the event loop. Raises BookError with every problem found.
 
-    With an `earlier` book the parts whose documents are the very same objects are taken over from it; the book is the same either way.
+    With an `earlier` book its parts are taken over, as they are or with what changed exchanged; the book is the same either way.
     """
     return _Compiler(rows, earlier).compile()
 
@@ -51,11 +55,16 @@ class _Compiler:
     def __init__(self, rows: BookRows, earlier: PriceBook | None) -> None:
         self.rows = rows
         self.earlier = earlier
+        self.compared = Comparison(rows, earlier)
         self.problems: list[BookProblem] = []
-        self.assortment = self._assortment()
+        self.lists, self.list_order = compile_price_lists(
+            {name: document.body for name, document in self._documents("price-lists").items()}
+        )
+        self.prices: PriceColumns | None = None  # when all of them are read
+        self.assortment, self.n_uses = self._assortment()
         self.n_skus = len(self.assortment.row_of_sku)
-        self.currencies = self._currencies()
-        known = frozenset().union(*self.currencies.values())
+        self.currencies = {resource: self._n_of_currencies(resource) for resource in _WITH_CURRENCY}
+        known = {name for counts in self.currencies.values() for name in counts}
         self.currency_rows = {code: row for row, code in enumerate(sorted(known & CURRENCIES.keys()))}
         for code in sorted(known - CURRENCIES.keys()):
             self._problem("prices", "", "currency", f"unknown currency {code}")
@@ -67,11 +76,7 @@ class _Compiler:
     def compile(self) -> PriceBook:
         earlier = self.earlier
         policy = policy_of(self._policy())
-        vocabulary = self._vocabulary()
-        if earlier is not None and self._is_same("prices", "price-lists"):
-            lists, entries = earlier.price_lists, earlier.entries
-        else:
-            lists, entries = self._prices()
+        entries = self._entries()
         if earlier is not None and self._has_same_sales(earlier):
             sales, sale_names = earlier.sales, earlier.sale_names
         else:
@@ -89,9 +94,11 @@ class _Compiler:
         else:
             cost_key, cost_e4 = self._costs()
         demand_e4 = earlier.demand_e4 if earlier is not None and self._is_same("signals-demand") else self._demand()
-        promotions, pieces = self._promotions(vocabulary, exclusive_wins=policy.exclusive_wins)
+        vocabulary, (promotions, weekly, problems) = self._promotions(policy)
+        self.problems += problems
         if self.problems:
             raise BookError(tuple(self.problems))
+        instants_s = self._entry_instants(entries)
         return PriceBook(
             self.rows.version,
             self.rows.published_at_us,
@@ -100,11 +107,11 @@ class _Compiler:
             self.n_skus,
             self.currency_rows,
             vocabulary,
-            frozen(lists),
-            frozen(entries),
+            frozen(self.lists),
+            entries,
             frozen(sales),
             sale_names,
-            frozen(promotions),
+            promotions,
             frozen(guardrails),
             guardrail_names,
             frozen(strategies),
@@ -113,33 +120,83 @@ class _Compiler:
             frozen_array(cost_key),
             frozen_array(cost_e4),
             frozen_array(demand_e4),
-            _asked_facts(promotions, vocabulary),
-            _boundaries(entries, sales, promotions),
-            Sources(self.rows.documents, self.currencies, pieces),
+            self._asked_facts(promotions, vocabulary),
+            self._boundaries(instants_s, sales.schedule, promotions.schedule),
+            Sources(
+                self.rows.documents,
+                self.currencies,
+                self.n_uses,
+                instants_s,
+                {"promotions": weekly, "sale-prices": self._weekly("sale-prices")},
+            ),
         )
 
-    def _assortment(self) -> Assortment:
-        """The SKUs and what their products say; that of the earlier book where it would be equal."""
-        products = {sku: document.body for sku, document in self._documents("products").items()}
-        priced = {document.body["sku"] for document in self._documents("prices").values()}
-        skus = products.keys() | priced
-        earlier = self.earlier
-        if earlier is not None and self._is_untouched("products") and skus == earlier.assortment.row_of_sku.keys():
-            return earlier.assortment
-        return assortment_of(sorted(skus), products)
+    def _assortment(self) -> tuple[Assortment, Int64s]:
+        """The SKUs and what their products say, and how many documents name each; those of the earlier book where they would be equal."""
+        if self.earlier is not None and (n_uses := self._uses(self.earlier)) is not None:
+            return self.earlier.assortment, n_uses
+        found = read_catalog(self._documents("products"), self._documents("prices"), self.lists.id)
+        self.prices = found.prices
+        return found.assortment, frozen_array(found.n_uses)
 
-    def _currencies(self) -> dict[str, frozenset[str]]:
-        """The currencies that each resource names."""
-        return {
-            resource: self.earlier.sources.currencies[resource]
-            if self.earlier is not None and self._is_untouched(resource)
-            else frozenset(one.body["currency"] for one in self._documents(resource).values() if one.body.get("currency"))
-            for resource in _WITH_CURRENCY
-        }
+    def _uses(self, earlier: PriceBook) -> Int64s | None:
+        """How many documents name each SKU, None where the SKUs or what products say of them differ."""
+        products, prices = self.compared.changed("products"), self.compared.changed("prices")
+        if products is None or prices is None:
+            return None
+        if not products and not prices:
+            return earlier.sources.n_uses
+        n_uses, row_of = earlier.sources.n_uses.copy(), earlier.assortment.row_of_sku
+        moves: list[tuple[str, int]] = []
+        for name, (old, new) in zip(products, self.compared.bodies("products", products), strict=True):
+            if said_of(old) != said_of(new):
+                return None
+            moves.append((name, (new is not None) - (old is not None)))
+        for bodies in self.compared.bodies("prices", prices):
+            moves += [(body["sku"], step) for body, step in zip(bodies, (-1, 1), strict=True) if body is not None]
+        for sku, step in moves:
+            if sku not in row_of:
+                return None
+            n_uses[row_of[sku]] += step
+        return None if any(n_uses[row_of[sku]] == 0 for sku, _ in moves) else frozen_array(n_uses)
+
+    def _n_of_currencies(self, resource: str) -> Mapping[str, int]:
+        if resource == "prices" and self.prices is not None:
+            n_of_each = np.bincount(self.prices.currency, minlength=len(self.prices.currencies))
+            return dict(zip(self.prices.currencies, n_of_each.tolist(), strict=True))
+        return self.compared.n_of_currencies(resource)
+
+    def _is_same(self, *resources: str) -> bool:
+        return self.has_same_rows and self.compared.is_untouched(*resources)
+
+    def _has_same_sales(self, earlier: PriceBook) -> bool:
+        """Sale prices also feel how many currencies there are prices in, and on which day a weekly pattern is laid out."""
+        is_priced_alike = self.currencies["prices"].keys() == earlier.sources.currencies["prices"].keys()
+        is_laid_out_alike = self.compared.is_same_day or not earlier.sources.weekly["sale-prices"]
+        return self._is_same("sale-prices") and is_priced_alike and is_laid_out_alike
+
+    def _weekly(self, resource: str) -> frozenset[str]:
+        if self.earlier is not None and self.compared.is_untouched(resource):
+            return self.earlier.sources.weekly[resource]
+        return frozenset(name for name, document in self._documents(resource).items() if is_weekly(document.body))
+
+    def _promotions(self, policy: Policy) -> tuple[Vocabulary, Compiled]:
+        earlier, compared = self.earlier, self.compared
+        if earlier is not None and self._is_same("attributes") and policy.exclusive_wins == earlier.policy.exclusive_wins:
+            names = promotions_to_read(earlier, compared)
+            if names == set() and compared.is_untouched("coupons"):
+                return earlier.vocabulary, Compiled(earlier.promotions, earlier.sources.weekly["promotions"], [])
+            if names is not None:
+                vocabulary = earlier.vocabulary.grown() if names else earlier.vocabulary
+                return vocabulary, changed_promotions(earlier, compared, names, self._around(vocabulary, policy))
+        vocabulary = self._vocabulary()
+        coupons = self._documents("coupons")
+        return vocabulary, all_promotions(self._documents("promotions"), coupons, self._around(vocabulary, policy))
+
+    def _around(self, vocabulary: Vocabulary, policy: Policy) -> Surroundings:
+        return Surroundings(self.assortment, vocabulary, self.currency_rows, policy.exclusive_wins, self.rows.published_at_us)
 
     def _vocabulary(self) -> Vocabulary:
-        if self.earlier is not None and self._is_untouched("attributes"):
-            return self.earlier.vocabulary.grown()
         return Vocabulary(
             {
                 name: Attribute(_TYPES[document.body["type"]], bool(document.body.get("personal")))
@@ -147,64 +204,8 @@ class _Compiler:
             }
         )
 
-    def _is_untouched(self, *resources: str) -> bool:
-        """Whether the documents of the resources are the very objects that the earlier book was compiled from."""
-        assert self.earlier is not None
-        before = self.earlier.sources.documents
-        return all(self._documents(resource) is before.get(resource, _NO_DOCUMENTS) for resource in resources)
-
-    def _is_same(self, *resources: str) -> bool:
-        return self.has_same_rows and self._is_untouched(*resources)
-
-    def _has_same_sales(self, earlier: PriceBook) -> bool:
-        """Sale prices also feel how many currencies there are prices in, and where a weekly pattern is laid out from."""
-        is_priced_alike = self.currencies["prices"] == earlier.sources.currencies["prices"]
-        return self._is_same("sale-prices") and is_priced_alike and not self._has_weekly("sale-prices")
-
-    def _has_weekly(self, resource: str) -> bool:
-        """Whether a schedule is laid out from the instant of publishing, which every version has its own."""
-        return any((one.body.get("schedule") or {}).get("weekly") for one in self._documents(resource).values())
-
-    def _promotions(
-        self, vocabulary: Vocabulary, *, exclusive_wins: bool
-    ) -> tuple[Promotions, dict[str, tuple[Document, Piece]]]:
-        """All promotions; a piece whose document and surroundings are those of the earlier book is taken over."""
-        before: Mapping[str, tuple[Document, Piece]] = {}
-        if self.earlier is not None and self.has_same_rows and self._is_untouched("attributes"):
-            before = self.earlier.sources.promotions
-        pieces: dict[str, tuple[Document, Piece]] = {}
-        for name, document in self._documents("promotions").items():
-            kept = before.get(name)
-            if kept is not None and kept[0] is document and not (document.body.get("schedule") or {}).get("weekly"):
-                pieces[name] = kept
-                continue
-            piece = read_promotion(
-                name,
-                document.body,
-                document.revision,
-                kinds=KINDS,
-                assortment=self.assortment,
-                vocabulary=vocabulary,
-                published_at_us=self.rows.published_at_us,
-            )
-            if isinstance(piece, list):
-                self.problems += [BookProblem(*problem) for problem in piece]
-            else:
-                pieces[name] = (document, piece)
-        promotions, found = pack_promotions(
-            {name: piece for name, (_, piece) in pieces.items()},
-            {name: document.body for name, document in self._documents("coupons").items()},
-            kinds=KINDS,
-            n_skus=self.n_skus,
-            currency_rows=self.currency_rows,
-            exclusive_wins=exclusive_wins,
-            broken=self._documents("promotions").keys() - pieces.keys(),
-        )
-        self.problems += [BookProblem(*problem) for problem in found]
-        return promotions, pieces
-
     def _documents(self, resource: str) -> Mapping[str, Document]:
-        return self.rows.documents.get(resource, _NO_DOCUMENTS)
+        return self.compared.documents(resource)
 
     def _problem(self, resource: str, name: str, path: str, message: str) -> None:
         self.problems.append(BookProblem(resource, name, path, message))
@@ -225,28 +226,30 @@ class _Compiler:
             self._problem(resource, name, "schedule", str(error))
             return None
 
-    def _prices(self) -> tuple[PriceLists, PriceEntries]:
-        lists, ranks = compile_price_lists({name: document.body for name, document in self._documents("price-lists").items()})
-        row_of_list = {name: row for row, name in enumerate(lists.id)}
-        found: list[EntryRow] = []
-        for name, (body, _) in self._documents("prices").items():
-            list_row = row_of_list.get(body.get("price_list") or "default")
-            if list_row is None:
-                self._problem("prices", name, "price_list", "there is no such price list")
-                continue
-            if body["currency"] not in self.currency_rows:
-                continue
-            key = self.currency_rows[body["currency"]] * self.n_skus + self.assortment.row_of_sku[body["sku"]]
-            try:
-                start, end = validity_s(body, _second)
-                if start >= end:
-                    raise ValueError("valid_from must lie before valid_to")
-                found.append(
-                    read_entry(body, key=key, list_row=list_row, list_rank=ranks[lists.id[list_row]], from_s=start, to_s=end)
-                )
-            except ValueError as error:
-                self._problem("prices", name, "tiers" if body.get("tiers") else "unit_price", str(error))
-        return lists, pack_entries(found, len(self.currency_rows) * self.n_skus)
+    def _entries(self) -> PriceEntries:
+        """The price entries; empty where a problem is found, which ends the compilation."""
+        earlier = self.earlier
+        if earlier is not None and self._is_same("price-lists"):
+            changed = self.compared.changed("prices")
+            assert changed is not None, "the SKUs are the same"
+            if not changed:
+                return earlier.entries
+            if len(changed) <= max(_FEW, earlier.entries.unit_e4.size // _SHARE):
+                entries, problems = changed_entries(earlier, self.compared, changed, self.lists, self.list_order)
+                self.problems += problems
+                return entries
+        if self.prices is None:
+            self.prices = read_prices(self._documents("prices"), self.assortment.row_of_sku, self.lists.id)
+        prices, self.prices = self.prices, None
+        self.problems += prices.problems.values()
+        if self.problems:
+            return pack_entries(NO_ENTRIES, self.list_order, 0)
+        return all_entries(prices, self.lists, self.list_order, self.currency_rows, self.n_skus)
+
+    def _entry_instants(self, entries: PriceEntries) -> Int64s:
+        if self.earlier is not None and entries is self.earlier.entries:
+            return self.earlier.sources.entry_instants_s
+        return frozen_array(np.unique(np.concatenate([entries.from_s, entries.to_s])))
 
     def _sales(self) -> tuple[SalePrices, Named]:
         documents = self._documents("sale-prices")
@@ -358,13 +361,12 @@ class _Compiler:
         return compile_endings([ending_documents[name].body for name in good]), table, self._named(documents, ids)
 
     def _costs(self) -> tuple[Int64s, Int64s]:
+        row_of_sku, currency_rows, n_skus = self.assortment.row_of_sku, self.currency_rows, self.n_skus
         found = [
-            (
-                self.currency_rows[body["currency"]] * self.n_skus + self.assortment.row_of_sku[body["sku"]],
-                parse_unit_price_e4(body["unit_cost"]),
-            )
-            for body, _ in self._documents("signals-costs").values()
-            if body["currency"] in self.currency_rows and body["sku"] in self.assortment.row_of_sku
+            (currency_rows[currency] * n_skus + row_of_sku[sku], parse_unit_price_e4(cost))
+            for _, columns in columns_of(self._documents("signals-costs"), ("sku", "currency", "unit_cost"))
+            for sku, currency, cost in zip(*columns, strict=True)
+            if currency in currency_rows and sku in row_of_sku
         ]
         found.sort()
         table = np.array(found, np.int64).reshape(-1, 2)
@@ -372,49 +374,33 @@ class _Compiler:
 
     def _demand(self) -> Int64s:
         demand = np.full(self.n_skus, E4, np.int64)
-        for body, _ in self._documents("signals-demand").values():
-            row = self.assortment.row_of_sku.get(body["sku"])
-            if row is not None:
-                demand[row] = parse_decimal(body["index"], 4)
+        row_of_sku = self.assortment.row_of_sku
+        for _, columns in columns_of(self._documents("signals-demand"), ("sku", "index")):
+            for sku, index in zip(*columns, strict=True):
+                if sku in row_of_sku:
+                    demand[row_of_sku[sku]] = parse_decimal(index, 4)
         return demand
 
+    def _asked_facts(self, promotions: Promotions, vocabulary: Vocabulary) -> frozenset[str]:
+        """The facts about a customer that any promotion looks at."""
+        if self.earlier is not None and promotions is self.earlier.promotions:
+            return self.earlier.asked_facts
+        conditions = promotions.conditions
+        names = list(vocabulary.attributes)
+        is_asked = np.bincount(conditions.slot[conditions.op == LEAF], minlength=len(names))
+        asked = {names[slot] for slot in np.flatnonzero(is_asked).tolist()}
+        return frozenset(asked | {name for inputs in set(promotions.reward_inputs) for name in inputs})
 
-def _asked_facts(promotions: Promotions, vocabulary: Vocabulary) -> frozenset[str]:
-    """The facts about a customer that any promotion looks at."""
-    names = list(vocabulary.attributes)
-    asked = {names[slot] for slot in np.unique(promotions.conditions.slot[promotions.conditions.op == LEAF]).tolist()}
-    return frozenset(asked | {name for inputs in promotions.reward_inputs for name in inputs})
-
-
-def _boundaries(entries: PriceEntries, sales: SalePrices, promotions: Promotions) -> tuple[int, ...]:
-    """Every instant at which an entry, a sale price or a promotion begins or ends."""
-    tables = (sales.schedule, promotions.schedule)
-    keys = [key & (ROW_STRIDE - 1) for table in tables for key in (table.start_key, table.end_key)]
-    return tuple(np.unique(np.concatenate([entries.from_s, entries.to_s, *keys])).tolist())
-
-
-def _second(text: str) -> int:
-    """Whole seconds of an RFC 3339 instant in UTC. Raises ValueError."""
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant needs its offset")
-    return int(instant.timestamp())
-
-
-def frozen_array(array: Int64s) -> Int64s:
-    """A copy on bytes: unlike `setflags(write=False)`, nothing can make it writable again."""
-    if not array.flags.writeable:
-        return array
-    copy: Int64s = np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=array.dtype).reshape(array.shape)
-    return copy
-
-
-def frozen[T](table: T) -> T:
-    """The same table of arrays, each of them frozen; tables inside are frozen too."""
-    frozen_table: Any = table
-    if isinstance(table, np.ndarray):
-        frozen_table = frozen_array(table)
-    elif isinstance(table, tuple):
-        values = [frozen(value) for value in table]
-        frozen_table = type(table)(*values) if hasattr(table, "_fields") else type(table)(values)
-    return cast(T, frozen_table)
+    def _boundaries(self, entry_instants_s: Int64s, *schedules: ScheduleTable) -> tuple[int, ...]:
+        """Every instant at which an entry, a sale price or a promotion begins or ends."""
+        earlier = self.earlier
+        if earlier is not None and entry_instants_s is earlier.sources.entry_instants_s:
+            before = (earlier.sales.schedule, earlier.promotions.schedule)
+            # An edit gives back the very arrays that it leaves as they are.
+            if all(
+                now.start_key is then.start_key and now.end_key is then.end_key
+                for now, then in zip(schedules, before, strict=True)
+            ):
+                return earlier.boundaries_s
+        keys = [key & (ROW_STRIDE - 1) for table in schedules for key in (table.start_key, table.end_key)]
+        return tuple(np.unique(np.concatenate([entry_instants_s, *keys])).tolist())

@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.frozen import frozen_array
 from app.pricing.money import Bools, Int64s
-from app.pricing.vocabulary import AMOUNTS, NUMBERS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
+from app.pricing.splice import Edit, items_edit, joined, joined_first, joined_keys, narrowed
+from app.pricing.vocabulary import AMOUNTS, NUMBERS, OF_AMOUNTS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 
 ALL: Final = 0
 ANY: Final = 1
@@ -49,6 +51,8 @@ class ConditionTable(NamedTuple):
     set_key: Int64s  # sorted: set · 2^42 + value + 2^41
     is_judged_late: Bools  # (n_rules,) has a leaf on a running amount
     needs_order: Bools  # (n_rules,) has a leaf on the running amount of the order
+    tree: Int64s  # (n_rules,) equal trees that look at the context alone have equal numbers, from 1 on; 0 for the others
+    rule_of_tree: Int64s  # (n_trees,) a rule that has tree 1, 2, ...
 
 
 class ConditionError(ValueError):
@@ -148,6 +152,7 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         if node.values is not None:
             keys += [n_sets * VALUE_STRIDE + value + VALUE_SHIFT for value in node.values]
             n_sets += 1
+    tree, rule_of_tree = _distinct(trees)
     fields = np.array([(n.op, n.parent, n.depth, n.slot, n.compare, n.value) for n in nodes], np.int64).reshape(-1, 6)
     return ConditionTable(
         first,
@@ -163,4 +168,90 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         np.unique(np.array(keys, np.int64)),
         np.array([any(node.is_running for node in tree) for tree in trees], np.bool_),
         np.array([any(node.is_running and node.slot == ORDER_SUBTOTAL for node in tree) for tree in trees], np.bool_),
+        tree,
+        rule_of_tree,
     )
+
+
+def _distinct(trees: Sequence[Tree]) -> tuple[Int64s, Int64s]:
+    """Number the distinct trees that look at the context alone."""
+    numbers: dict[tuple[Node, ...], int] = {}
+    rule_of_tree: list[int] = []
+    number_of_rule = np.zeros(len(trees), np.int64)
+    for rule, tree in enumerate(trees):
+        if any(node.slot in OF_AMOUNTS for node in tree):
+            continue
+        number = numbers.setdefault(tuple(tree), len(numbers) + 1)
+        if number > len(rule_of_tree):
+            rule_of_tree.append(rule)
+        number_of_rule[rule] = number
+    return number_of_rule, np.array(rule_of_tree, np.int64)
+
+
+def splice_conditions(edit: Edit, old: ConditionTable, new: ConditionTable) -> ConditionTable:
+    """The table of the rules that an edit makes of two."""
+    nodes = items_edit(edit, old.first, new.first)
+    # Sets are numbered in the order of the nodes that have them.
+    sets = narrowed(nodes, np.flatnonzero(old.value_set >= 0), np.flatnonzero(new.value_set >= 0))
+    value_set = joined(nodes, old.value_set, new.value_set)
+    if sets.is_moving or any(run.is_new for run in sets.runs):
+        has_set = value_set >= 0
+        value_set = np.where(has_set, np.cumsum(has_set) - 1, -1)
+    tree, rule_of_tree = _splice_trees(edit, old, new)
+    columns = {
+        name: joined(nodes, getattr(old, name), getattr(new, name))
+        for name in ("op", "parent", "depth", "slot", "compare", "value", "is_running", "can_explain")
+    }
+    return ConditionTable(
+        first=joined_first(edit, old.first, new.first),
+        value_set=value_set,
+        set_key=joined_keys(sets, old.set_key, new.set_key, VALUE_STRIDE),
+        is_judged_late=joined(edit, old.is_judged_late, new.is_judged_late),
+        needs_order=joined(edit, old.needs_order, new.needs_order),
+        tree=tree,
+        rule_of_tree=rule_of_tree,
+        **columns,
+    )
+
+
+def _splice_trees(edit: Edit, old: ConditionTable, new: ConditionTable) -> tuple[Int64s, Int64s]:
+    """The numbers of trees by rule, and a rule for each number, as numbering them all anew would give."""
+    n_trees = old.rule_of_tree.size
+    number_of_new = np.zeros(new.rule_of_tree.size + 1, np.int64)
+    for number, rule in enumerate(new.rule_of_tree.tolist(), start=1):
+        known = _tree_like(old, new, rule)
+        n_trees += known is None
+        number_of_new[number] = known or n_trees
+    tree = joined(edit, old.tree, number_of_new[new.tree])
+    # Written backwards, so that of the rules that have a tree the first one stays.
+    first_rule = np.full(n_trees + 1, tree.size)
+    first_rule[tree[::-1]] = np.arange(tree.size)[::-1]
+    used = np.flatnonzero(first_rule[1:] < tree.size) + 1
+    used = used[np.argsort(first_rule[used])]
+    anew = np.zeros(n_trees + 1, np.int64)
+    anew[used] = np.arange(used.size) + 1
+    tree, rule_of_tree = frozen_array(anew[tree]), frozen_array(first_rule[used])
+    is_same = np.array_equal(tree, old.tree) and np.array_equal(rule_of_tree, old.rule_of_tree)
+    return (old.tree, old.rule_of_tree) if is_same else (tree, rule_of_tree)
+
+
+def _tree_like(old: ConditionTable, new: ConditionTable, rule: int) -> int | None:
+    """The number of the old tree that equals that of a new rule."""
+    content = _content(new, rule)
+    n_nodes = int(new.first[rule + 1] - new.first[rule])
+    is_like = old.first[old.rule_of_tree + 1] - old.first[old.rule_of_tree] == n_nodes
+    if n_nodes:
+        root, old_root = int(new.first[rule]), old.first[old.rule_of_tree[is_like]]
+        is_like[is_like] = (old.slot[old_root] == new.slot[root]) & (old.value[old_root] == new.value[root])
+    likes = (np.flatnonzero(is_like) + 1).tolist()
+    return next((number for number in likes if _content(old, int(old.rule_of_tree[number - 1])) == content), None)
+
+
+def _content(table: ConditionTable, rule: int) -> tuple[bytes, ...]:
+    """All that a rule's tree says."""
+    low, high = table.first[rule : rule + 2].tolist()
+    columns = (table.op, table.parent, table.depth, table.slot, table.compare, table.value, table.is_running, table.can_explain)
+    sets = table.value_set[low:high]
+    bounds = np.searchsorted(table.set_key, np.stack([sets, sets + 1]) * VALUE_STRIDE).T.tolist()
+    values = [table.set_key[start:stop] % VALUE_STRIDE for start, stop in bounds]
+    return *(column[low:high].tobytes() for column in columns), (sets < 0).tobytes(), *(one.tobytes() for one in values)

@@ -41,6 +41,10 @@ class Bounds(NamedTuple):
     ceiling_e4: Int64s
     ceiling_rule: Int64s
 
+    def only(self, line: Int64s) -> "Bounds":
+        """The bounds of some lines."""
+        return Bounds(*(column[line] for column in self))
+
 
 def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
     """Give every SKU its bounds: per field the most specific scope, among equals the tighter, then the lower id."""
@@ -71,17 +75,17 @@ def _keys_of(row: GuardrailRow, n_skus: int) -> tuple[Int64s, Int64s]:
 
 def bounds_of(guardrails: Guardrails, key: Int64s) -> Bounds:
     """The bounds of lines by their key (n_lines,)."""
-    none = np.full(key.size, -1, np.int64)
+    none = np.full(key.size, -1)
     if guardrails.key.size == 0:
-        return Bounds(np.zeros(key.size, np.int64), none, np.full(key.size, NO_CEILING_E4, np.int64), none)
-    at = np.minimum(np.searchsorted(guardrails.key, key), guardrails.key.size - 1)
+        return Bounds(np.zeros(key.size, np.int64), none, np.full(key.size, NO_CEILING_E4), none)
+    at = np.searchsorted(guardrails.key, key)
+    at[at == guardrails.key.size] = 0
     is_found = guardrails.key[at] == key
-    return Bounds(
-        np.where(is_found, guardrails.floor_e4[at], 0),
-        np.where(is_found, guardrails.floor_rule[at], -1),
-        np.where(is_found, guardrails.ceiling_e4[at], NO_CEILING_E4),
-        np.where(is_found, guardrails.ceiling_rule[at], -1),
-    )
+    bounds = Bounds(*(column[at] for column in guardrails[1:]))
+    if not is_found.all():
+        for column, nothing in zip(bounds, (0, -1, NO_CEILING_E4, -1), strict=True):
+            column[~is_found] = nothing
+    return bounds
 
 
 def clamp_unit(unit_e4: Int64s, bounds: Bounds) -> Int64s:
@@ -96,6 +100,8 @@ def lowest_minor(bounds: Bounds, quantity_milli: Int64s) -> Int64s:
 
 def highest_minor(bounds: Bounds, quantity_milli: Int64s) -> Int64s:
     """The highest permitted amount of each line: its ceiling times the quantity, rounded down, never below the lowest."""
+    if bounds.ceiling_e4.min(initial=NO_CEILING_E4) == NO_CEILING_E4:
+        return np.full(quantity_milli.size, INT64_MAX)
     is_open = bounds.ceiling_e4 > INT64_MAX // np.maximum(quantity_milli, 1)
     limit = np.where(is_open, 0, bounds.ceiling_e4) * quantity_milli // E7
     return np.maximum(np.where(is_open, INT64_MAX, limit), lowest_minor(bounds, quantity_milli))

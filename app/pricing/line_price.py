@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.pricing.asked import Asked
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.groups import groups_of
 from app.pricing.guardrails import Bounds, bounds_of, clamp_unit, highest_minor, lowest_minor
-from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, round_div
+from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
 from app.pricing.scope import is_member
@@ -57,116 +59,102 @@ class LinePrices(NamedTuple):
     bounds: Bounds
 
 
-class _Asked(NamedTuple):
-    """The lines asked for: their places in the book (n_lines,) and the instants of their baskets (n_baskets,)."""
+class _Own(NamedTuple):
+    """The lines that may have a price (n,): their places in the book, and the contexts of their baskets."""
 
     basket: Int64s
+    context: Int64s
     sku_row: Int64s
-    currency_row: Int64s
+    key: Int64s
     quantity_milli: Int64s
-    at_s: Int64s
 
-    def only(self, kept: Int64s) -> "_Asked":
-        return _Asked(self.basket[kept], self.sku_row[kept], self.currency_row[kept], self.quantity_milli[kept], self.at_s)
+    def only(self, kept: Int64s) -> "_Own":
+        return _Own(*(column[kept] for column in self))
 
 
-def price_lines(book: PriceBook, baskets: Sequence[Basket]) -> LinePrices:
+def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     """Price each line by steps 1 to 4. Source: semantics.md 3 and SEMANTICS.md, Steps 1 to 4."""
-    asked = _read_lines(book, baskets)
     status = np.full(asked.basket.size, LineStatus.NO_PRICE, np.int64)
-    kept = np.flatnonzero((asked.sku_row >= 0) & (asked.currency_row >= 0))
-    own = asked.only(kept)
-    entry = winning_entry(
-        book.entries, own.currency_row * book.n_skus + own.sku_row, _visible(book, baskets), own.basket, asked.at_s
-    )
+    context = asked.context[asked.basket]
+    currency_row = asked.currency_row[context]
+    own = _Own(asked.basket, context, asked.sku_row, currency_row * book.n_skus + asked.sku_row, asked.quantity_milli)
+    kept = ((asked.sku_row >= 0) & (currency_row >= 0)).nonzero()[0]
+    if kept.size < status.size:
+        own = own.only(kept)
+    entry = winning_entry(book.entries, own.key, _visible(book, asked.contexts), own.context, asked.at_s)
     has_entry = entry >= 0
-    kept, entry, own = kept[has_entry], entry[has_entry], own.only(np.flatnonzero(has_entry))
+    if not has_entry.all():
+        at = has_entry.nonzero()[0]
+        kept, entry, own = kept[at], entry[at], own.only(at)
     tax = book.price_lists.tax_included[book.entries.list_row[entry]]
     status[kept] = LineStatus.OK
     limit = AMOUNT_E7_MAX // own.quantity_milli
-    bounds = bounds_of(book.guardrails, own.currency_row * book.n_skus + own.sku_row)
-    is_over = (book.entries.unit_e4[entry] > limit) | (bounds.floor_e4 > limit)
-    status[kept[is_over]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+    bounds = bounds_of(book.guardrails, own.key)
+    is_within = (book.entries.unit_e4[entry] <= limit) & (bounds.floor_e4 <= limit)
     while True:
-        good = np.flatnonzero(status[kept] == LineStatus.OK)
-        kept, entry, own, tax = kept[good], entry[good], own.only(good), tax[good]
-        bounds = Bounds(*(column[good] for column in bounds))
-        priced, is_within = _price(book, status, kept, entry, own, tax, bounds)
         if not is_within.all():
             status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
+            good = is_within.nonzero()[0]
+            kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
+        priced, is_within = _price(book, asked, status, kept, entry, own, tax, bounds)
+        if not is_within.all():
             continue
         # Asked last, because the first line is the first that has a price.
         is_mixed = _differs_from_first(tax, own.basket)
         if not is_mixed.any():
             return priced
         status[kept[is_mixed]] = LineStatus.MIXED_TAX
+        good = (~is_mixed).nonzero()[0]
+        kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
+        is_within = is_within[good]
 
 
-def _read_lines(book: PriceBook, baskets: Sequence[Basket]) -> _Asked:
-    count = [len(basket.skus) for basket in baskets]
-    row_of_sku = book.assortment.row_of_sku
-    currency = np.array([book.currency_rows.get(basket.currency, -1) for basket in baskets], np.int64)
-    basket_of_line = np.repeat(np.arange(len(baskets)), count)
-    return _Asked(
-        basket_of_line,
-        np.array([row_of_sku.get(sku, -1) for basket in baskets for sku in basket.skus], np.int64),
-        currency[basket_of_line],
-        np.array([quantity for basket in baskets for quantity in basket.quantities_milli], np.int64),
-        np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64),
-    )
-
-
-def _visible(book: PriceBook, baskets: Sequence[Basket]) -> Bools:
-    """The lists each basket may see, (n_baskets, n_lists); baskets of one context share the answer."""
+def _visible(book: PriceBook, contexts: Sequence[Basket]) -> Bools:
+    """The lists each context may see, (n_contexts, n_lists); those that differ in nothing that a list names share the answer."""
     seen: dict[tuple[object, ...], Bools] = {}
     rows = []
-    for basket in baskets:
-        context = (basket.channel, basket.store, basket.market, basket.segments, basket.level)
-        row = seen.get(context)
+    for basket in contexts:
+        named = (basket.channel, basket.store, basket.market, basket.segments, basket.level)
+        row = seen.get(named)
         if row is None:
-            row = seen[context] = visible_lists(book.price_lists, basket)
+            row = seen[named] = visible_lists(book.price_lists, basket)
         rows.append(row)
-    return np.stack(rows) if rows else np.zeros((0, len(book.price_lists.id)), np.bool_)
+    return np.array(rows, np.bool_).reshape(len(contexts), -1)
 
 
 def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
     """Where a line's flag is not that of the first line of its basket; `basket` is sorted."""
-    if flag.size == 0:
+    if not flag.any():
         return flag
-    is_first = np.concatenate([[True], basket[1:] != basket[:-1]])
-    first = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
-    return np.asarray(flag != flag[first], np.bool_)
+    groups = groups_of(basket)
+    return np.asarray(flag != flag[groups.starts[groups.group]], np.bool_)
 
 
 def _price(
-    book: PriceBook, status: Int64s, kept: Int64s, entry: Int64s, own: _Asked, tax: Bools, bounds: Bounds
+    book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, bounds: Bounds
 ) -> tuple[LinePrices, Bools]:
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
     rounding = book.policy.rounding
-    key = own.currency_row * book.n_skus + own.sku_row
-    quantity, at_s = own.quantity_milli, own.at_s[own.basket]
+    key, quantity = own.key, own.quantity_milli
     list_unit = book.entries.unit_e4[entry]
     strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
-
-    parts = split_into_parts(book.entries, entry, quantity, strategy_unit, rounding)
     is_graduated = book.entries.mode[entry] == GRADUATED
-    after_tiers, is_within = exact_amounts(parts)
-    tier_unit = shown_unit_e4(parts, after_tiers, quantity, is_graduated, rounding)
-    parts = _clamped(parts, bounds)
-    bounded, is_still_within = exact_amounts(parts)
-    bounded_unit = shown_unit_e4(parts, bounded, quantity, is_graduated, rounding)
-    is_within &= is_still_within
 
-    parts, sale = apply_sale_prices(book.sales, parts, bounded, own.sku_row, own.currency_row, at_s, rounding)
-    after_sale, _ = exact_amounts(parts)
-    sale_unit = shown_unit_e4(parts, after_sale, quantity, is_graduated, rounding)
-    parts = _clamped(parts, bounds)
-    exact, is_still_within = exact_amounts(parts)
-    is_within &= is_still_within
+    tiers = _step(split_into_parts(book.entries, entry, quantity, strategy_unit, rounding), quantity, is_graduated, rounding)
+    bounded = _clamped(tiers, bounds, quantity, is_graduated, rounding)
+    at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
+    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, rounding)
+    sold = bounded if parts is bounded.parts else _step(parts, quantity, is_graduated, rounding)
+    final = _clamped(sold, bounds, quantity, is_graduated, rounding)
     lowest = lowest_minor(bounds, quantity)
-    subtotal = np.minimum(np.maximum(round_div(exact, E7, rounding), lowest), highest_minor(bounds, quantity))
-    is_within &= subtotal <= AMOUNT_MINOR_MAX
+    rounded = round_div(final.amount_e7, E7, rounding)
+    subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
+    is_within = subtotal <= AMOUNT_MINOR_MAX
+    for step in (tiers, bounded, final):
+        if step.is_within is not None:
+            is_within &= step.is_within
     average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
+    before_bounds = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
     priced = LinePrices(
         status,
         kept,
@@ -181,19 +169,42 @@ def _price(
         strategy_unit,
         strategy_status,
         strategy_bound,
-        tier_unit,
-        bounded_unit,
-        np.sign(bounded - after_tiers),
+        tiers.unit_e4,
+        bounded.unit_e4,
+        np.sign(bounded.amount_e7 - tiers.amount_e7),
         sale,
-        sale_unit,
-        np.sign(subtotal - round_div(after_sale, E7, rounding)),
+        sold.unit_e4,
+        np.sign(subtotal - before_bounds),
         average,
-        np.where(is_graduated, average, parts.unit_e4[parts.lines.starts]),
+        np.where(is_graduated, average, final.parts.unit_e4[final.parts.lines.starts]),
         subtotal,
         lowest,
         bounds,
     )
     return priced, is_within
+
+
+class _Step(NamedTuple):
+    """Lines after a step: their parts, and each line's exact amount and the unit price that is shown (n_lines,)."""
+
+    parts: Parts
+    amount_e7: Int64s
+    is_within: Bools | None  # the bounds of amounts; None: all are
+    unit_e4: Int64s
+
+
+def _step(parts: Parts, quantity_milli: Int64s, is_graduated: Bools, rounding: Rounding) -> _Step:
+    amount_e7, is_within = exact_amounts(parts)
+    return _Step(parts, amount_e7, is_within, shown_unit_e4(parts, amount_e7, quantity_milli, is_graduated, rounding))
+
+
+def _clamped(step: _Step, bounds: Bounds, quantity_milli: Int64s, is_graduated: Bools, rounding: Rounding) -> _Step:
+    """The lines with the unit prices of their parts inside their bounds; the same step where all of them are."""
+    parts = step.parts
+    unit_e4 = clamp_unit(parts.unit_e4, bounds if parts.lines.are_single else bounds.only(parts.lines.group))
+    if np.array_equal(unit_e4, parts.unit_e4):
+        return step
+    return _step(parts.at(unit_e4), quantity_milli, is_graduated, rounding)
 
 
 def _strategies(
@@ -221,11 +232,6 @@ def _cost_e4(book: PriceBook, key: Int64s) -> Int64s:
     return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
 
 
-def _clamped(parts: Parts, bounds: Bounds) -> Parts:
-    line = parts.lines.group
-    return parts.at(clamp_unit(parts.unit_e4, Bounds(*(column[line] for column in bounds))))
-
-
 class NextTiers(NamedTuple):
     """The next cheaper tiers of lines (n,): which kept line, how much more of it, and the tier's unit price."""
 
@@ -237,29 +243,30 @@ class NextTiers(NamedTuple):
 def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
     """For each line whose entry has tiers, the first later step with a lower unit price. Source: SEMANTICS.md, Next benefit."""
     entries = book.entries
-    tiered = np.flatnonzero(entries.mode[prices.entry] != NO_TIERS)
+    tiered = (entries.mode[prices.entry] != NO_TIERS).nonzero()[0]
+    if tiered.size == 0:
+        return NextTiers(tiered, tiered, tiered)
     entry, quantity = prices.entry[tiered], prices.quantity_milli[tiered]
     low = entries.tier_first[entry]
     count = entries.tier_first[entry + 1] - low
+    first = np.cumsum(count) - count
     line = np.repeat(np.arange(tiered.size), count)
-    step = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(line.size)
+    step = np.repeat(low - first, count) + np.arange(line.size)
+    list_unit, unit = entries.unit_e4[entry], prices.strategy_unit_e4[tiered]
+    shown = entries.tier_unit_e4[step]
+    scaled = (unit != list_unit)[line].nonzero()[0]
+    if scaled.size:
+        its = line[scaled]
+        shown[scaled] = scale_tier(shown[scaled], list_unit[its], unit[its], book.policy.rounding)
     # The step the quantity is in is the first whose bound is at or above it.
     is_at_or_later = entries.tier_up_to_milli[step] >= quantity[line]
-    at = np.flatnonzero(is_at_or_later)[::-1]
-    current = np.zeros(tiered.size, np.int64)
-    current[line[at]] = at
-    list_unit, unit = entries.unit_e4[entry][line], prices.strategy_unit_e4[tiered][line]
-    shown = np.where(
-        unit != list_unit,
-        scale_tier(entries.tier_unit_e4[step], list_unit, unit, book.policy.rounding),
-        entries.tier_unit_e4[step],
-    )
-    is_better = is_at_or_later & (shown < shown[current[line]])
-    at = np.flatnonzero(is_better)[::-1]
-    chosen = np.full(tiered.size, -1, np.int64)
-    chosen[line[at]] = at
-    found = np.flatnonzero(chosen >= 0)
-    below = entries.tier_up_to_milli[step[chosen[found]] - 1]
+    current = first + count - np.add.reduceat(is_at_or_later, first, dtype=np.int64)
+    better = (is_at_or_later & (shown < shown[current[line]])).nonzero()[0]
+    if better.size == 0:
+        return NextTiers(better, better, better)
+    chosen = better[groups_of(line[better]).starts]
+    found = line[chosen]
+    below, quantity = entries.tier_up_to_milli[step[chosen] - 1], quantity[found]
     # A whole quantity goes on to the next whole number, a weighed one to the next thousandth.
-    starts = np.where(quantity[found] % MILLI == 0, (below // MILLI + 1) * MILLI, below + 1)
-    return NextTiers(tiered[found], starts - quantity[found], shown[chosen[found]])
+    starts = np.where(quantity % MILLI == 0, (below // MILLI + 1) * MILLI, below + 1)
+    return NextTiers(tiered[found], starts - quantity, shown[chosen])

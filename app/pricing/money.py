@@ -36,6 +36,7 @@ assert AMOUNT_E7_MAX < INT64_MAX
 assert AMOUNT_MINOR_MAX * PPM < INT64_MAX
 assert UNIT_E4_MAX * E4 < INT64_MAX
 assert AMOUNT_MINOR_MAX * E4 * MILLI < INT64_MAX
+assert AMOUNT_E7_MAX + QUANTITY_MILLI_MAX // 2 < INT64_MAX
 
 _DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?")
 
@@ -117,7 +118,11 @@ def mul_div(a: Int64s, b: Int64s | int, c: Int64s | int) -> tuple[Int64s, Int64s
     >>> [int(x[0]) for x in mul_div(np.array([900_000_000_000]), np.array([899_999_999_999]), np.array([900_000_000_000]))]
     [899999999999, 0]
     """
-    return mul_add_div(a, b, 0, 0, c)
+    estimate: Int64s = (a.astype(np.float64) * b / c).astype(np.int64)
+    # Exact modulo 2^64, as `mul_add_div` says.
+    rest: Int64s = a * b - estimate * c
+    carry: Int64s = rest // c
+    return estimate + carry, rest - carry * c
 
 
 def mul_add_div(a: Int64s, b: Int64s | int, c: Int64s | int, d: Int64s | int, divisor: Int64s | int) -> tuple[Int64s, Int64s]:
@@ -152,13 +157,21 @@ def round_up_where(quotient: Int64s, remainder: Int64s, divisor: Int64s | int, r
 
 
 def round_div(numerator: Int64s, divisor: Int64s | int, rounding: Rounding) -> Int64s:
-    """Divide non-negative integers and round by the policy.
+    """Divide non-negative integers and round by the policy. A numerator up to 9e18 and a divisor up to 1e9 leave room for the half.
 
     >>> [int(round_div(np.array([25]), 10, r)[0]) for r in ("half_up", "half_even", "half_down")]
     [3, 2, 2]
     """
-    quotient = numerator // divisor
-    return round_up_where(quotient, numerator - quotient * divisor, divisor, rounding)
+    quotient: Int64s
+    match rounding:
+        case "half_up":
+            quotient = np.floor_divide(numerator + (divisor >> 1), divisor)
+        case "half_down":
+            quotient = np.floor_divide(numerator + ((divisor - 1) >> 1), divisor)
+        case "half_even":
+            quotient = numerator // divisor
+            return round_up_where(quotient, numerator - quotient * divisor, divisor, rounding)
+    return quotient
 
 
 def round_mul_div(a: Int64s, b: Int64s | int, c: Int64s | int, rounding: Rounding) -> Int64s:

@@ -1,14 +1,13 @@
 """Step 1, the list price: which price list a request may see, and which entry of a SKU wins."""
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from app.pricing.basket import Basket
-from app.pricing.money import Bools, Int64s, parse_quantity_milli, parse_unit_price_e4
-from app.pricing.schedule import EARLIEST_S, LATEST_S
+from app.pricing.money import Bools, Int64s
+from app.pricing.splice import edit_of, items_edit, joined, joined_first
 
 NO_TIERS: Final = 0
 VOLUME: Final = 1
@@ -27,8 +26,8 @@ class PriceLists(NamedTuple):
     by_value: tuple[dict[str, Int64s], ...]  # per field: value -> rows of the lists that name it
 
 
-def compile_price_lists(documents: Mapping[str, Mapping[str, Any]]) -> tuple[PriceLists, dict[str, tuple[Any, ...]]]:
-    """Compile the lists; also give each list's rank key, the greatest first. Source: SEMANTICS.md, List price."""
+def compile_price_lists(documents: Mapping[str, Mapping[str, Any]]) -> tuple[PriceLists, Int64s]:
+    """Compile the lists; also give each list's rank (n_lists,), the first wins. Source: SEMANTICS.md, List price."""
     bodies: dict[str, Mapping[str, Any]] = {"default": {}, **documents}
     ids = tuple(sorted(bodies))
     matches = [bodies[name].get("match") or {} for name in ids]
@@ -47,11 +46,12 @@ def compile_price_lists(documents: Mapping[str, Mapping[str, Any]]) -> tuple[Pri
         is_free,
         tuple(by_value),
     )
-    rank = {
-        name: (*(-int(not is_free[field][row]) for field in range(len(_FIELDS))), -int(bodies[name].get("priority") or 0))
+    rank = [
+        (*(-int(not is_free[field][row]) for field in range(len(_FIELDS))), -int(bodies[name].get("priority") or 0))
         for row, name in enumerate(ids)
-    }
-    return lists, rank
+    ]
+    place = {one: number for number, one in enumerate(sorted(set(rank)))}
+    return lists, np.array([place[one] for one in rank], np.int64)
 
 
 def visible_lists(lists: PriceLists, basket: Basket) -> Bools:
@@ -89,81 +89,98 @@ class PriceEntries(NamedTuple):
     tier_fee_minor: Int64s
 
 
-class EntryRow(NamedTuple):
-    """One price document, read."""
+class EntryColumns(NamedTuple):
+    """Price documents, read, in no order; tiers are delimited by `tier_first`."""
 
-    key: int
-    rank: tuple[Any, ...]
-    list_row: int
-    unit_e4: int
-    from_s: int
-    to_s: int
-    mode: int
-    steps: tuple[tuple[int, int, int], ...]  # (up_to_milli, unit_e4, fee_minor)
-
-
-def read_entry(
-    body: Mapping[str, Any], *, key: int, list_row: int, list_rank: tuple[Any, ...], from_s: int, to_s: int
-) -> EntryRow:
-    """Read one price document. Raises ValueError when its tiers do not rise or do not end open."""
-    tiers = body.get("tiers")
-    steps = tuple(
-        (
-            OPEN_END_MILLI if step.get("up_to") is None else parse_quantity_milli(step["up_to"]),
-            parse_unit_price_e4(step["unit_price"]),
-            step.get("flat_fee") or 0,
-        )
-        for step in (tiers["steps"] if tiers else ())
-    )
-    bounds = [step[0] for step in steps]
-    if any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise ValueError("the bounds of the tiers must rise")
-    if steps and bounds[-1] != OPEN_END_MILLI:
-        raise ValueError("the last tier must be open: up_to null")
-    mode = NO_TIERS if not tiers else VOLUME if tiers["mode"] == "volume" else GRADUATED
-    rank = (*list_rank, -from_s, list_row)
-    return EntryRow(key, rank, list_row, parse_unit_price_e4(body["unit_price"]), from_s, to_s, mode, steps)
+    key: Int64s
+    list_row: Int64s
+    unit_e4: Int64s
+    from_s: Int64s
+    to_s: Int64s
+    mode: Int64s
+    tier_first: Int64s  # (n + 1,)
+    tier_up_to_milli: Int64s
+    tier_unit_e4: Int64s
+    tier_fee_minor: Int64s
 
 
-def pack_entries(rows: Sequence[EntryRow], n_keys: int) -> PriceEntries:
-    """Lay out entries by key and rank."""
-    ordered = sorted(rows, key=lambda row: (row.key, row.rank))
+NO_ENTRIES: Final = EntryColumns(*(np.zeros(int(name == "tier_first"), np.int64) for name in EntryColumns._fields))
+
+
+def pack_entries(columns: EntryColumns, list_order: Int64s, n_keys: int) -> PriceEntries:
+    """Lay out entries by key and rank; `list_order` (n_lists,) is the place of each list's rank."""
+    order = np.lexsort((columns.list_row, -columns.from_s, list_order[columns.list_row], columns.key))
     first = np.zeros(n_keys + 1, np.int64)
-    np.cumsum(np.bincount(np.array([row.key for row in ordered], np.int64), minlength=n_keys), out=first[1:])
-    steps = [step for row in ordered for step in row.steps]
-    tier_first = np.zeros(len(ordered) + 1, np.int64)
-    np.cumsum([len(row.steps) for row in ordered], out=tier_first[1:])
+    np.cumsum(np.bincount(columns.key, minlength=n_keys), out=first[1:])
+    n_tiers = np.diff(columns.tier_first)[order]
+    tier_first = np.zeros(order.size + 1, np.int64)
+    np.cumsum(n_tiers, out=tier_first[1:])
+    tier = np.repeat(columns.tier_first[:-1][order] - tier_first[:-1], n_tiers) + np.arange(tier_first[-1])
     return PriceEntries(
         first,
-        np.array([row.list_row for row in ordered], np.int64),
-        np.array([row.unit_e4 for row in ordered], np.int64),
-        np.array([row.from_s for row in ordered], np.int64),
-        np.array([row.to_s for row in ordered], np.int64),
-        np.array([row.mode for row in ordered], np.int64),
+        columns.list_row[order],
+        columns.unit_e4[order],
+        columns.from_s[order],
+        columns.to_s[order],
+        columns.mode[order],
         tier_first,
-        np.array([step[0] for step in steps], np.int64),
-        np.array([step[1] for step in steps], np.int64),
-        np.array([step[2] for step in steps], np.int64),
+        columns.tier_up_to_milli[tier],
+        columns.tier_unit_e4[tier],
+        columns.tier_fee_minor[tier],
     )
 
 
-def winning_entry(entries: PriceEntries, key: Int64s, visible: Bools, basket_of_line: Int64s, at_s: Int64s) -> Int64s:
-    """The winning entry of each line (n_lines,), or −1. `visible` is (n_baskets, n_lists), `at_s` (n_baskets,)."""
-    low = entries.first[key]
-    count = entries.first[key + 1] - low
-    line = np.repeat(np.arange(key.size), count)
-    entry = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(line.size)
-    basket = basket_of_line[line]
-    instant = at_s[basket]
-    holds = visible[basket, entries.list_row[entry]] & (entries.from_s[entry] <= instant) & (instant < entries.to_s[entry])
+def splice_entries(old: PriceEntries, gone: EntryColumns, came: EntryColumns, list_order: Int64s) -> PriceEntries:
+    """The entries without some and with others, as packing them all would lay them out."""
+    removed = sorted(_row_of_entry(old, gone, at) for at in range(gone.key.size))
+    new = pack_entries(came, list_order, old.first.size - 1)
+    key = np.sort(came.key)
+    edit = edit_of(old.unit_e4.size, removed, [_place_of_entry(old, new, at, int(key[at]), list_order) for at in range(key.size)])
+    tiers = items_edit(edit, old.tier_first, new.tier_first)
+    first = old.first.copy()
+    first[1:] += np.cumsum(np.bincount(key, minlength=first.size - 1) - np.bincount(gone.key, minlength=first.size - 1))
+    columns = {
+        name: joined(edit, getattr(old, name), getattr(new, name)) for name in ("list_row", "unit_e4", "from_s", "to_s", "mode")
+    }
+    steps = {
+        name: joined(tiers, getattr(old, name), getattr(new, name))
+        for name in ("tier_up_to_milli", "tier_unit_e4", "tier_fee_minor")
+    }
+    return PriceEntries(first=first, tier_first=joined_first(edit, old.tier_first, new.tier_first), **columns, **steps)
+
+
+def _row_of_entry(entries: PriceEntries, gone: EntryColumns, at: int) -> int:
+    """Where an entry stands: a SKU has one a list, currency and beginning."""
+    low, high = entries.first[gone.key[at] : gone.key[at] + 2]
+    is_it = (entries.list_row[low:high] == gone.list_row[at]) & (entries.from_s[low:high] == gone.from_s[at])
+    return int(low + np.argmax(is_it))
+
+
+def _place_of_entry(old: PriceEntries, new: PriceEntries, at: int, key: int, list_order: Int64s) -> int:
+    """The old row before which a new entry stands."""
+    low, high = old.first[key : key + 2].tolist()
+    rank = (list_order[new.list_row[at]], -new.from_s[at], new.list_row[at])
+    while low < high and (list_order[old.list_row[low]], -old.from_s[low], old.list_row[low]) < rank:
+        low += 1
+    return int(low)
+
+
+def winning_entry(entries: PriceEntries, key: Int64s, visible: Bools, context: Int64s, at_s: Int64s) -> Int64s:
+    """The winning entry of each line (n_lines,), or −1: the first of its key that is visible and in force.
+
+    `context` is (n_lines,), `visible` (n_contexts, n_lists), `at_s` (n_contexts,).
+    """
     winner = np.full(key.size, -1, np.int64)
-    # Written backwards, so that of the entries that hold the first of each line stays.
-    winner[line[holds][::-1]] = entry[holds][::-1]
+    entry, end = entries.first[key], entries.first[key + 1]
+    line = (entry < end).nonzero()[0]
+    while line.size:
+        own, its_context = entry[line], context[line]
+        instant = at_s[its_context]
+        holds = visible[its_context, entries.list_row[own]] & (entries.from_s[own] <= instant) & (instant < entries.to_s[own])
+        if holds.all():
+            winner[line] = own
+            return winner
+        winner[line[holds]] = own[holds]
+        entry += 1
+        line = line[~holds & (own + 1 < end[line])]
     return winner
-
-
-def validity_s(body: Mapping[str, Any], parse: Any) -> tuple[int, int]:
-    """The half-open interval in which an entry is in force, in seconds."""
-    start = parse(body["valid_from"]) if body.get("valid_from") else EARLIEST_S
-    end = parse(body["valid_to"]) if body.get("valid_to") else LATEST_S
-    return start, end

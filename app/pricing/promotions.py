@@ -1,6 +1,6 @@
 """The promotions of a book, in the order in which they run."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from app.pricing.decode import decode_params
 from app.pricing.money import Bools, Int64s
 from app.pricing.rewards import Kind, Level
 from app.pricing.schedule import Intervals, ScheduleTable, compile_schedule, pack_schedules
-from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes
+from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary
 
 ANY_CURRENCY: Final = -1
@@ -27,15 +27,18 @@ class Promotions(NamedTuple):
     reward_inputs: tuple[tuple[str, ...], ...]  # what of it the reward itself asks for
     row_of_code: dict[str, int]
     n_line_level: int
-    n_groups: int
+    groups: tuple[str, ...]  # sorted
+    lane: Int64s
+    priority: Int64s
     currency_row: Int64s  # (n_promotions,) or ANY_CURRENCY
-    group: Int64s  # or NO_GROUP
+    group: Int64s  # index into `groups`, or NO_GROUP
     is_exclusive: Bools
     not_on_sale: Bools
     requires_code: Bools
     is_personal: Bools  # looks at personal data
     is_contextual: Bools  # its condition looks at no amount or quantity of the order or of a scope
     is_local: Bools  # what it takes of a line depends on the context and that line alone
+    is_by_line: Bools  # of the line promotions: lines of its scope need not take their turns together
     needs_order: Bools  # a line promotion with a condition on the order's amounts
     kind: Int64s
     kind_row: Int64s
@@ -70,6 +73,7 @@ class Piece(NamedTuple):
     reward_inputs: tuple[str, ...]
     is_contextual: bool
     is_local: bool
+    is_by_line: bool
     needs_order: bool
 
 
@@ -92,7 +96,7 @@ def read_promotion(
     problems += found
     if problems:
         return problems
-    level: Level = body.get("level") or kind.LEVELS[0]
+    level = level_of(body, kinds)
     named = set(_attributes(body.get("conditions")))
     reward_inputs = kind.personal_inputs(params)
     looked_at = {one for one in named if _is_personal(one, vocabulary)}
@@ -110,25 +114,21 @@ def read_promotion(
         reward_inputs,
         is_contextual,
         is_contextual and level == "line" and kind.is_local(params),
+        level == "line" and kind.is_by_line(params) and not any(node.is_running for node in tree),
         needs_order,
     )
 
 
 def pack_promotions(
     pieces: Mapping[str, Piece],
-    coupons: Mapping[str, Mapping[str, Any]],
     *,
     kinds: Mapping[str, Kind],
     n_skus: int,
     currency_rows: Mapping[str, int],
     exclusive_wins: bool,
-    broken: Container[str] = (),
-) -> tuple[Promotions, list[PromotionProblem]]:
-    """Lay promotions (by id) out in their sequence, with the coupons that unlock them; what is wrong with a coupon leaves a problem.
-
-    A coupon to a promotion that is `broken` is not to blame.
-    """
-    ids = sorted(pieces, key=lambda name: _place(name, pieces[name], exclusive_wins=exclusive_wins))
+) -> Promotions:
+    """Lay promotions (by id) out in their sequence. No codes unlock them yet."""
+    ids = sorted(pieces, key=lambda name: place_of(name, pieces[name].body, pieces[name].level, exclusive_wins=exclusive_wins))
     ordered = [pieces[name] for name in ids]
     bodies = [piece.body for piece in ordered]
     kind_names = tuple(sorted({body["kind"] for body in bodies}))
@@ -139,8 +139,8 @@ def pack_promotions(
         bucket = params_of_kind[number_of_kind[piece.body["kind"]]]
         kind_row.append(len(bucket))
         bucket.append(piece.params)
-    groups = {name: number for number, name in enumerate(sorted({body["group"] for body in bodies if body.get("group")}))}
-    row_of_code, problems = _codes(coupons, {name: row for row, name in enumerate(ids)}, broken)
+    groups = tuple(sorted({body["group"] for body in bodies if body.get("group")}))
+    number_of_group = {name: number for number, name in enumerate(groups)}
 
     def flags(values: Iterable[Any]) -> Bools:
         return np.fromiter(map(bool, values), np.bool_, len(ids))
@@ -150,42 +150,61 @@ def pack_promotions(
 
     requires_code = flags(body.get("requires_code") for body in bodies)
     is_order_level = flags(piece.level == "order" for piece in ordered)
-    scopes = [piece.scope for piece in ordered]
-    promotions = Promotions(
+    scopes = index_scopes([piece.scope for piece in ordered], n_skus, is_listed=~requires_code)
+    return Promotions(
         id=tuple(ids),
         name=tuple(body["name"] for body in bodies),
         revision=tuple(piece.revision for piece in ordered),
         personal_inputs=tuple(piece.personal_inputs for piece in ordered),
         reward_inputs=tuple(piece.reward_inputs for piece in ordered),
-        row_of_code=row_of_code,
-        n_line_level=sum(piece.level == "line" for piece in ordered),
-        n_groups=len(groups),
+        row_of_code={},
+        n_line_level=len(ids) - int(np.count_nonzero(is_order_level)),
+        groups=groups,
+        lane=numbers(body.get("lane") or 0 for body in bodies),
+        priority=numbers(body.get("priority") or 0 for body in bodies),
         currency_row=numbers(currency_rows[body["currency"]] if body.get("currency") else ANY_CURRENCY for body in bodies),
-        group=numbers(groups[body["group"]] if body.get("group") else NO_GROUP for body in bodies),
+        group=numbers(number_of_group[body["group"]] if body.get("group") else NO_GROUP for body in bodies),
         is_exclusive=flags(body.get("exclusive") for body in bodies),
         not_on_sale=flags(body.get("not_on_sale") for body in bodies),
         requires_code=requires_code,
         is_personal=flags(piece.personal_inputs for piece in ordered),
         is_contextual=flags(piece.is_contextual for piece in ordered),
         is_local=flags(piece.is_local for piece in ordered),
+        is_by_line=flags(piece.is_by_line for piece in ordered),
         needs_order=flags(piece.needs_order for piece in ordered),
         kind=numbers(number_of_kind[body["kind"]] for body in bodies),
         kind_row=numbers(kind_row),
         kinds=kind_names,
         packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
-        scopes=index_scopes(scopes, n_skus, is_listed=(~requires_code).tolist()),
-        order_scopes=index_scopes(scopes, n_skus, is_listed=(~requires_code & is_order_level).tolist()),
+        scopes=scopes,
+        order_scopes=only_listed(scopes, ~requires_code & is_order_level),
         schedule=pack_schedules([piece.intervals for piece in ordered]),
         conditions=pack_conditions([piece.tree for piece in ordered]),
     )
-    return promotions, problems
 
 
-def _place(name: str, piece: Piece, *, exclusive_wins: bool) -> tuple[Any, ...]:
+def level_of(body: Mapping[str, Any], kinds: Mapping[str, Kind]) -> Level:
+    """The level of a promotion of a known kind."""
+    level: Level = body.get("level") or kinds[body["kind"]].LEVELS[0]
+    return level
+
+
+def place_of(name: str, body: Mapping[str, Any], level: Level, *, exclusive_wins: bool) -> tuple[Any, ...]:
     """What the sequence sorts by."""
-    body = piece.body
     yields = exclusive_wins and not body.get("exclusive")
-    return (piece.level == "order", body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
+    return (level == "order", body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
+
+
+def place_at(promotions: Promotions, row: int, *, exclusive_wins: bool) -> tuple[Any, ...]:
+    """The same of a row."""
+    yields = exclusive_wins and not promotions.is_exclusive[row]
+    return (
+        row >= promotions.n_line_level,
+        int(promotions.lane[row]),
+        bool(yields),
+        -int(promotions.priority[row]),
+        promotions.id[row],
+    )
 
 
 def _read_params(kind: Kind, body: Mapping[str, Any], name: str) -> tuple[Any, list[PromotionProblem]]:
@@ -240,25 +259,3 @@ def _attributes(tree: Mapping[str, Any] | None) -> list[str]:
 def _is_personal(name: str, vocabulary: Vocabulary) -> bool:
     attribute = vocabulary.attributes.get(name)
     return attribute is not None and attribute.is_personal
-
-
-def _codes(
-    coupons: Mapping[str, Mapping[str, Any]], row_of_id: Mapping[str, int], broken: Container[str]
-) -> tuple[dict[str, int], list[PromotionProblem]]:
-    row_of_code: dict[str, int] = {}
-    problems: list[PromotionProblem] = []
-    owner: dict[str, str] = {}
-    for name in sorted(coupons):
-        row = row_of_id.get(coupons[name]["promotion"])
-        if row is None and coupons[name]["promotion"] in broken:
-            continue
-        if row is None:
-            problems.append(PromotionProblem("coupons", name, "promotion", "there is no such promotion"))
-            continue
-        for number, code in enumerate(coupons[name]["codes"]):
-            if owner.setdefault(code, name) != name:
-                problems.append(
-                    PromotionProblem("coupons", name, f"codes[{number}]", f"the code belongs to coupon {owner[code]}")
-                )
-            row_of_code[code] = row
-    return row_of_code, problems

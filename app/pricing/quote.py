@@ -1,22 +1,25 @@
 """The only way in: baskets and a book go in, everything about their prices comes out. The order of the steps stands here, once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
+from app.pricing.asked import Asked, asked_alone, asked_of
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
-from app.pricing.promotions import ANY_CURRENCY
+from app.pricing.promotions import ANY_CURRENCY, Promotions
 from app.pricing.rewards import ABSENT
 from app.pricing.rules import KINDS
 from app.pricing.schedule import is_active
 from app.pricing.scope import candidates, has
-from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of, stack
-from app.pricing.vocabulary import ORDER_DISTINCT, ORDER_QUANTITY, ORDER_SUBTOTAL, AttributeProblem, Facts, read_facts
+from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of
+from app.pricing.together import Work
+from app.pricing.turns import stack
+from app.pricing.vocabulary import AttributeProblem, read_facts
 
 
 class CodeOutcome(IntEnum):
@@ -61,33 +64,37 @@ def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
     One vectorised pass over all lines of all baskets; element i of the batch equals the same basket priced alone. Lines that
     cannot be priced carry a status and touch nothing else.
     """
-    return _price(book, baskets, n_rules=len(book.promotions.id))
+    return _price(book, asked_of(book, baskets), n_rules=len(book.promotions.id))
 
 
 def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
     """The same without order promotions: what the lines are before the order is looked at."""
-    return _price(book, baskets, n_rules=book.promotions.n_line_level)
+    return _price(book, asked_of(book, baskets), n_rules=book.promotions.n_line_level)
 
 
-def _price(book: PriceBook, baskets: Sequence[Basket], *, n_rules: int) -> Priced:
+def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Priced:
+    """What `price_line_level` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
+    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=book.promotions.n_line_level)
+
+
+def _price(book: PriceBook, asked: Asked, *, n_rules: int) -> Priced:
     """Price by the first `n_rules` promotions of the sequence."""
-    facts, attribute_problems = read_facts(book.vocabulary, baskets)
-    prices = price_lines(book, baskets)  # steps 1 to 4
-    prices, first_line, is_too_large = _without_too_large(prices, len(baskets))
-    lines, orders = _state(baskets, prices, first_line)
-    _fill_in_amounts(facts, prices.basket, prices.sku_row, prices.subtotal_minor, prices.quantity_milli, first_line)
-    codes, apps = _candidates(book, baskets, prices, n_rules=n_rules)
-    outcome = stack(book.promotions, KINDS, apps, facts, lines, orders, book.policy)  # steps 5 to 7 and 9
+    facts, problems = read_facts(book.vocabulary, asked.contexts)
+    prices = price_lines(book, asked)  # steps 1 to 4
+    prices, first_line, is_too_large = _without_too_large(prices, asked.context.size)
+    lines, orders = _lines(prices), _orders(asked.contexts, asked.context, first_line)
+    codes, apps = _candidates(book, asked, prices, n_rules=n_rules)
+    outcome = stack(Work(book.promotions, KINDS, facts, lines, orders, book.policy), apps)  # steps 5 to 7 and 9
     return Priced(
         prices,
         lines.running_minor,
-        np.cumsum([0, *(len(basket.skus) for basket in baskets[:-1])]),
+        asked.first_line,
         first_line,
         is_too_large,
         apps,
         outcome,
         codes,
-        tuple(attribute_problems),
+        _by_basket(problems, asked.context),
         next_tiers(book, prices),
         book.price_lists.names_groups[book.entries.list_row[prices.entry]],
         lines.is_exclusively_taken,
@@ -119,15 +126,19 @@ class OrderPriced(NamedTuple):
 
 def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLevel) -> OrderPriced:
     """Go on from `price_line_level`: baskets without codes, all of whose lines have a price."""
+    promotions = book.promotions
     facts, _ = read_facts(book.vocabulary, baskets)
-    first_line = np.searchsorted(level.basket, np.arange(len(baskets) + 1))
-    _fill_in_amounts(facts, level.basket, level.sku_row, level.subtotal_minor, level.quantity_milli, first_line)
-    line, rule = candidates(book.promotions.order_scopes, level.sku_row)
-    is_kept = _offers(book, baskets)(rule, level.basket[line])
-    apps = applications_of(line[is_kept], rule[is_kept], level.basket, max(len(book.promotions.id), 1))
-    n_lines = level.basket.size
+    each = np.arange(len(baskets))
+    line, rule = candidates(promotions.order_scopes, level.sku_row)
+    at_s = np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64)
+    currency_row = np.array([book.currency_rows.get(basket.currency, -2) for basket in baskets], np.int64)
+    is_kept = _is_offered(
+        promotions, rule, _each_or_one(currency_row, level.basket, line), _each_or_one(at_s, level.basket, line)
+    )
+    apps = applications_of(line[is_kept], rule[is_kept], level.basket, len(promotions.id))
     lines = Lines(
         level.basket,
+        level.sku_row,
         level.quantity_milli,
         level.list_minor,
         level.subtotal_minor,
@@ -135,19 +146,19 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.floor_rule,
         level.is_on_sale,
         level.running_minor.copy(),
-        np.zeros(n_lines, np.int64),
         level.is_exclusively_taken,
-        np.zeros((n_lines, 0), np.bool_),
     )
-    outcome = stack(book.promotions, KINDS, apps, facts, lines, _orders(baskets, first_line), book.policy)
-    return OrderPriced(lines.running_minor, apps, outcome)
+    first_line = np.searchsorted(level.basket, np.arange(len(baskets) + 1))
+    work = Work(promotions, KINDS, facts, lines, _orders(baskets, each, first_line), book.policy)
+    return OrderPriced(lines.running_minor, apps, stack(work, apps))
 
 
 def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, Int64s, Bools]:
     """Drop the lines of orders whose subtotals add up past the bound, and delimit the lines of each basket."""
-    subtotal = np.zeros(n_baskets, np.int64)
-    np.add.at(subtotal, prices.basket, prices.subtotal_minor)
-    is_too_large = subtotal > AMOUNT_MINOR_MAX
+    first_line = _first_line(prices.basket, n_baskets)
+    reached = np.zeros(prices.basket.size + 1, np.int64)
+    np.cumsum(prices.subtotal_minor, out=reached[1:])
+    is_too_large = reached[first_line[1:]] - reached[first_line[:-1]] > AMOUNT_MINOR_MAX
     if is_too_large.any():
         good = ~is_too_large[prices.basket]
         status = prices.status.copy()
@@ -157,15 +168,21 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
         }
         columns["bounds"] = type(prices.bounds)(*(column[good] for column in prices.bounds))
         prices = LinePrices(**(columns | {"status": status}))
-    first_line = np.zeros(n_baskets + 1, np.int64)
-    np.cumsum(np.bincount(prices.basket, minlength=n_baskets), out=first_line[1:])
+        first_line = _first_line(prices.basket, n_baskets)
     return prices, first_line, is_too_large
 
 
-def _state(baskets: Sequence[Basket], prices: LinePrices, first_line: Int64s) -> tuple[Lines, Orders]:
-    n_lines = prices.basket.size
-    lines = Lines(
+def _first_line(basket: Int64s, n_baskets: int) -> Int64s:
+    """Where the lines of each basket begin (n_baskets + 1,)."""
+    first_line = np.zeros(n_baskets + 1, np.int64)
+    np.cumsum(np.bincount(basket, minlength=n_baskets), out=first_line[1:])
+    return first_line
+
+
+def _lines(prices: LinePrices) -> Lines:
+    return Lines(
         prices.basket,
+        prices.sku_row,
         prices.quantity_milli,
         prices.list_minor,
         prices.subtotal_minor,
@@ -173,79 +190,66 @@ def _state(baskets: Sequence[Basket], prices: LinePrices, first_line: Int64s) ->
         prices.bounds.floor_rule,
         prices.sale >= 0,
         prices.subtotal_minor.copy(),
-        np.zeros(n_lines, np.int64),
-        np.zeros(n_lines, np.bool_),
-        np.zeros((n_lines, 0), np.bool_),
-    )
-    return lines, _orders(baskets, first_line)
-
-
-def _orders(baskets: Sequence[Basket], first_line: Int64s) -> Orders:
-    n_baskets = len(baskets)
-    return Orders(
-        first_line,
-        np.array([ABSENT if basket.orders is None else basket.orders for basket in baskets], np.int64),
-        np.array([ABSENT if basket.spend_minor is None else basket.spend_minor for basket in baskets], np.int64),
-        np.zeros(n_baskets, np.int64),
-        np.zeros(n_baskets, np.bool_),
-        np.zeros((n_baskets, 0), np.bool_),
+        np.zeros(prices.basket.size, np.bool_),
     )
 
 
-def _fill_in_amounts(
-    facts: Facts, basket: Int64s, sku_row: Int64s, subtotal_minor: Int64s, quantity_milli: Int64s, first_line: Int64s
-) -> None:
-    """Amounts and quantities of the orders before promotions, as conditions ask for them."""
-    for slot, values in ((ORDER_SUBTOTAL, subtotal_minor), (ORDER_QUANTITY, quantity_milli)):
-        reached = np.concatenate([[0], np.cumsum(values)])
-        facts.value[slot] = reached[first_line[1:]] - reached[first_line[:-1]]
-        facts.is_known[slot] = True
-    pairs = np.unique(np.stack([basket, sku_row], axis=1), axis=0)
-    facts.value[ORDER_DISTINCT] = np.bincount(pairs[:, 0], minlength=first_line.size - 1)
-    facts.is_known[ORDER_DISTINCT] = True
+def _orders(contexts: Sequence[Basket], context: Int64s, first_line: Int64s) -> Orders:
+    orders = np.array([ABSENT if one.orders is None else one.orders for one in contexts], np.int64)
+    spend_minor = np.array([ABSENT if one.spend_minor is None else one.spend_minor for one in contexts], np.int64)
+    return Orders(first_line, context, orders[context], spend_minor[context])
 
 
-def _candidates(
-    book: PriceBook, baskets: Sequence[Basket], prices: LinePrices, *, n_rules: int
-) -> tuple[tuple[Code, ...], Applications]:
+def _by_basket(problems: Sequence[AttributeProblem], context: Int64s) -> tuple[AttributeProblem, ...]:
+    """The problems of contexts for each basket in them."""
+    return tuple(
+        problem._replace(basket=basket) for problem in problems for basket in (context == problem.basket).nonzero()[0].tolist()
+    )
+
+
+def _candidates(book: PriceBook, asked: Asked, prices: LinePrices, *, n_rules: int) -> tuple[tuple[Code, ...], Applications]:
     """The promotions that may apply in each basket, with the lines of their scopes; codes bring in those they unlock."""
     promotions = book.promotions
-    is_offered = _offers(book, baskets)
     line, rule = candidates(promotions.scopes, prices.sku_row)
-    if line.size:
-        is_kept = (rule < n_rules) & is_offered(rule, prices.basket[line])
+    context = asked.context[prices.basket]
+    currency_row = _each_or_one(asked.currency_row, context, line)
+    is_kept = _is_offered(promotions, rule, currency_row, _each_or_one(asked.at_s, context, line))
+    if n_rules < len(promotions.id):
+        is_kept &= rule < n_rules
+    if not is_kept.all():
         line, rule = line[is_kept], rule[is_kept]
-    codes = _read_codes(book, baskets, is_offered)
-    unlocked = np.array(sorted({(c.basket, c.promotion) for c in codes if c.outcome == CodeOutcome.UNLOCKS}), np.int64).reshape(
-        -1, 2
-    )
-    matched: set[tuple[int, int]] = set()
-    if unlocked.size:
-        code_line, code_rule = _lines_of(book, prices, unlocked[:, 0], unlocked[:, 1])
-        matched = set(zip(prices.basket[code_line].tolist(), code_rule.tolist(), strict=True))
-        is_new = promotions.requires_code[code_rule]
-        line, rule = np.concatenate([line, code_line[is_new]]), np.concatenate([rule, code_rule[is_new]])
-    codes = [
-        code._replace(outcome=CodeOutcome.NO_MATCHING_LINES)
-        if code.outcome == CodeOutcome.UNLOCKS and (code.basket, code.promotion) not in matched
-        else code
-        for code in codes
-    ]
-    return tuple(codes), applications_of(line, rule, prices.basket, max(len(promotions.id), 1))
+    codes: list[Code] = []
+    if any(context.codes for context in asked.contexts):
+        codes = _read_codes(book, asked)
+        unlocked = sorted({(code.basket, code.promotion) for code in codes if code.outcome == CodeOutcome.UNLOCKS})
+        if unlocked:
+            pairs = np.array(unlocked, np.int64)
+            code_line, code_rule = _lines_of(book, prices, pairs[:, 0], pairs[:, 1])
+            matched = set(zip(prices.basket[code_line].tolist(), code_rule.tolist(), strict=True))
+            is_new = promotions.requires_code[code_rule]
+            line, rule = np.concatenate([line, code_line[is_new]]), np.concatenate([rule, code_rule[is_new]])
+            codes = [
+                code._replace(outcome=CodeOutcome.NO_MATCHING_LINES)
+                if code.outcome == CodeOutcome.UNLOCKS and (code.basket, code.promotion) not in matched
+                else code
+                for code in codes
+            ]
+    return tuple(codes), applications_of(line, rule, prices.basket, len(promotions.id))
 
 
-def _offers(book: PriceBook, baskets: Sequence[Basket]) -> Callable[[Int64s, Int64s], Bools]:
-    """The question whether promotions (n,) are offered in baskets (n,): in their currency, and at their instant."""
-    promotions = book.promotions
-    at_s = np.array([basket.at_us // 1_000_000 for basket in baskets], np.int64)
-    currency = np.array([book.currency_rows.get(basket.currency, -2) for basket in baskets], np.int64)
+def _each_or_one(values: Int64s, context: Int64s, line: Int64s) -> Int64s:
+    """What contexts have, for each line (n,), or once where they have it in common: a batch mostly has one instant and one currency."""
+    if values.size and values.min() == values.max():
+        return values[:1]
+    return values[context][line]
 
-    def is_offered(rule: Int64s, basket: Int64s) -> Bools:
-        its_currency = promotions.currency_row[rule]
-        holds = (its_currency == ANY_CURRENCY) | (its_currency == currency[basket])
-        return np.asarray(holds & is_active(promotions.schedule, rule, at_s[basket]), np.bool_)
 
-    return is_offered
+def _is_offered(promotions: Promotions, rule: Int64s, currency_row: Int64s, at_s: Int64s) -> Bools:
+    """Whether promotions (n,) are offered in a currency, and at an instant."""
+    own = promotions.currency_row[rule]
+    holds: Bools = (own == ANY_CURRENCY) | (own == currency_row)
+    holds &= is_active(promotions.schedule, rule, at_s)
+    return holds
 
 
 def _lines_of(book: PriceBook, prices: LinePrices, basket: Int64s, rule: Int64s) -> tuple[Int64s, Int64s]:
@@ -259,13 +263,15 @@ def _lines_of(book: PriceBook, prices: LinePrices, basket: Int64s, rule: Int64s)
     return line[is_in], rule[pair[is_in]]
 
 
-def _read_codes(book: PriceBook, baskets: Sequence[Basket], is_offered: Callable[[Int64s, Int64s], Bools]) -> list[Code]:
+def _read_codes(book: PriceBook, asked: Asked) -> list[Code]:
+    """What the codes of each basket name; the promotions behind them may be beyond those that are asked for."""
     codes: list[Code] = []
-    for number, basket in enumerate(baskets):
+    for number, context in enumerate(asked.context.tolist()):
         seen: set[int] = set()
-        for place, text in enumerate(basket.codes):
+        for place, text in enumerate(asked.contexts[context].codes):
             row = book.promotions.row_of_code.get(text, -1)
-            if row < 0 or not is_offered(np.array([row]), np.array([number]))[0]:
+            at = asked.currency_row[context : context + 1], asked.at_s[context : context + 1]
+            if row < 0 or not _is_offered(book.promotions, np.array([row]), *at)[0]:
                 codes.append(Code(number, place, text, -1, CodeOutcome.INVALID))
             else:
                 codes.append(Code(number, place, text, row, CodeOutcome.REDUNDANT if row in seen else CodeOutcome.UNLOCKS))

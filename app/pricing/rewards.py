@@ -1,6 +1,6 @@
-"""What a kind of promotion is given at its turn, what it answers, and the arithmetic that kinds share.
+"""What a kind of promotion is given when it is asked what it wants, what it answers, and the arithmetic that kinds share.
 
-A turn holds applications of one kind: an application is a promotion in a basket, its pairs are the lines of its scope.
+An application is a promotion in a basket, its pairs are the lines of its scope.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,12 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from app.pricing.allocation import Groups
-from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, format_decimal, round_mul_div
+from app.pricing.groups import Groups
+from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_decimal
 from app.pricing.params import ParamProblem
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
+from app.pricing.stacking import Lines, Orders
 
 type Level = Literal["line", "order"]
 
@@ -24,36 +25,61 @@ ABSENT: Final = -1
 
 
 class Turn(NamedTuple):
-    """The applications of one kind whose turn has come, and their lines as the earlier rules left them."""
+    """The applications of one kind that are asked what they want, and their lines as the earlier rules left them."""
 
     lines: Groups  # group = the application of each pair
+    line: Int64s  # (n_pairs,)
+    basket: Int64s  # (n_apps,)
     row: Int64s  # (n_apps,) row in the kind's packed parameters
-    is_eligible: Bools  # (n_pairs,) the promotion may discount the line
-    running_minor: Int64s  # (n_pairs,)
-    subtotal_minor: Int64s  # (n_pairs,)
-    list_minor: Int64s  # (n_pairs,)
-    quantity_milli: Int64s  # (n_pairs,)
-    orders: Int64s  # (n_apps,) of the customer, or ABSENT
-    spend_minor: Int64s  # (n_apps,) of the customer, or ABSENT
-    level: Level
+    of_lines: Lines
+    of_orders: Orders
     policy: Policy
+
+    @property
+    def running_minor(self) -> Int64s:
+        """What each line costs now (n_pairs,)."""
+        return self.of_lines.running_minor[self.line]
+
+    @property
+    def quantity_milli(self) -> Int64s:
+        """The quantity of each line (n_pairs,)."""
+        return self.of_lines.quantity_milli[self.line]
+
+    @property
+    def orders(self) -> Int64s:
+        """The orders of the customer (n_apps,), or ABSENT."""
+        return self.of_orders.orders[self.basket]
+
+    @property
+    def spend_minor(self) -> Int64s:
+        """The spend of the customer (n_apps,), or ABSENT."""
+        return self.of_orders.spend_minor[self.basket]
+
+
+class Offer(NamedTuple):
+    """What a kind with steps says beside its reward (n_apps,); a step that is offered next is an index of the kind's own."""
+
+    reason: Int64s  # Reason.APPLIED where the kind has no objection
+    needed: Int64s  # figure beside the reason
+    unit: Int64s  # Unit of `needed` and `next_needed`
+    next_step: Int64s  # or −1
+    next_needed: Int64s
+    next_times: Int64s  # how many times the next step's amount
 
 
 class Reward(NamedTuple):
-    """What a kind wants to take, before what limits every kind: what is left, caps and guardrails.
+    """What a kind wants to take, before what limits every kind: eligible lines, what is left, caps and guardrails.
 
-    An application has amounts on its lines or one amount across them, not both. A step that is offered next is an index of the kind's own.
+    An application takes of its lines or one amount across them, not both. None is nothing: no such column is made.
     """
 
-    line_minor: Int64s  # (n_pairs,)
-    across_minor: Int64s  # (n_apps,)
-    cap_minor: Int64s  # (n_apps,) bound of the discount over the basket
-    reason: Int64s  # (n_apps,) Reason.APPLIED where the kind has no objection
-    needed: Int64s  # (n_apps,) figure beside the reason
-    unit: Int64s  # (n_apps,) Unit of `needed` and `next_needed`
-    next_step: Int64s  # (n_apps,) or −1
-    next_needed: Int64s  # (n_apps,)
-    next_times: Int64s  # (n_apps,) how many times the next step's amount
+    off_ppm: Int64s | None = None  # (n_apps,) a percentage: rounded on each line, or once over the eligible lines at order level
+    base: Int64s | None = None  # (n_apps,) what it is a percentage of; None is the running amount
+    line_minor: Int64s | None = None  # (n_pairs,) an amount of the line
+    down_to_minor: Int64s | None = None  # (n_pairs,) an amount that the line comes down to, where it lies above
+    across_minor: Int64s | None = None  # (n_apps,)
+    cap_minor: Int64s | None = None  # (n_apps,) bound of the discount over the basket
+    offer: Offer | None = None
 
 
 class Kind(Protocol):
@@ -72,6 +98,12 @@ class Kind(Protocol):
     def is_local(self, params: Any) -> bool:
         """Whether what a line-level promotion takes of a line depends on no other line."""
 
+    def is_by_line(self, params: Any) -> bool:
+        """Whether what it takes of a line is known before the promotions take their turns, but for the running amount of that line.
+
+        A quantity or a figure of the customer is known before, a running spend is not; an amount across lines or a cap ties lines together.
+        """
+
     def personal_inputs(self, params: Any) -> tuple[str, ...]:
         """The personal attributes that the reward itself looks at."""
 
@@ -79,45 +111,27 @@ class Kind(Protocol):
         """Lay out the parameters of all promotions of the kind as arrays."""
 
     def reward(self, packed: Any, turn: Turn) -> Reward:
-        """What each application takes."""
+        """What each application wants to take; by line it is asked once, before the turns."""
 
     def next_benefit(self, packed: Any, step: int, needed: int, times: int) -> Mapping[str, Any]:
         """Tell what a next step offers, so many times, and what it needs."""
 
 
-def take(turn: Turn, *, line: Int64s | None = None, across: Int64s | None = None, cap: Int64s | None = None) -> Reward:
-    """A reward without objection and without a next step."""
-    n_apps = turn.row.size
-    none = np.zeros(n_apps, np.int64)
-    return Reward(
-        np.zeros(turn.running_minor.size, np.int64) if line is None else line,
-        none if across is None else across,
-        np.full(n_apps, AMOUNT_MINOR_MAX, np.int64) if cap is None else cap,
-        none,
-        none,
-        none,
-        np.full(n_apps, -1, np.int64),
-        none,
-        np.ones(n_apps, np.int64),
-    )
-
-
-def take_percent(turn: Turn, off_ppm: Int64s, base: Int64s, *, cap: Int64s | None = None) -> Reward:
-    """A percentage `off_ppm` (n_apps,) of a base (n_apps,): rounded on each line, or once over the lines at order level."""
-    policy = turn.policy
+def base_of(base: Int64s, policy: Policy) -> Int64s | None:
+    """What percentages (n_apps,) are of, where the policy's base is named as such; None where all are of the running amount."""
     chosen = np.where(base == BASE_POLICY, BASE_INITIAL if policy.percent_base == "initial" else BASE_RUNNING, base)
-    app = turn.lines.group
-    of = np.where(chosen[app] == BASE_RUNNING, turn.running_minor, turn.subtotal_minor)
-    of = np.where(chosen[app] == BASE_LIST, turn.list_minor, of)
-    of = np.where(turn.is_eligible, of, 0)
-    if turn.level == "line":
-        return take(turn, line=round_mul_div(of, off_ppm[app], PPM, policy.rounding), cap=cap)
-    return take(turn, across=round_mul_div(turn.lines.sum(of), off_ppm, PPM, policy.rounding), cap=cap)
+    return chosen if chosen.any() else None
 
 
 def spend_of_scope(turn: Turn) -> Int64s:
     """The running spend of each application's scope (n_apps,): all its lines count, eligible or not."""
     return turn.lines.sum(turn.running_minor)
+
+
+def caps_of(cap_minor: Int64s, row: Int64s) -> Int64s | None:
+    """The caps of the applications (n_apps,), None where not one of them has any."""
+    caps = cap_minor[row]
+    return caps if (caps < AMOUNT_MINOR_MAX).any() else None
 
 
 class Steps(NamedTuple):
@@ -139,7 +153,8 @@ def pack_steps(rows: Sequence[Sequence[tuple[int, int, int]]]) -> Steps:
 
 def reached_step(steps: Steps, row: Int64s, measure: Int64s) -> Int64s:
     """The last step (n_apps,) whose threshold is at or below the measure, or −1 below the first."""
-    low, count = steps.first[row], np.diff(steps.first)[row]
+    low = steps.first[row]
+    count = steps.first[row + 1] - low
     n_reached = np.zeros(row.size, np.int64)
     for number in range(int(count.max(initial=0))):
         is_there = number < count
@@ -147,28 +162,31 @@ def reached_step(steps: Steps, row: Int64s, measure: Int64s) -> Int64s:
     return np.where(n_reached > 0, low + n_reached - 1, -1)
 
 
-def take_step(turn: Turn, steps: Steps, measure: Int64s, *, times: Int64s | None, unit: Int64s, below: Reason) -> Reward:
-    """The reward of the step that a measure (n_apps,) reaches, `times` its amount; offers the next step."""
-    step = reached_step(steps, turn.row, measure)
-    at = np.maximum(step, 0)
+def take_step(
+    steps: Steps, row: Int64s, measure: Int64s, policy: Policy, *, times: Int64s | None, unit: Int64s | int, below: Reason
+) -> tuple[Reward, Offer]:
+    """The reward of the step that a measure (n_apps,) reaches, `times` its amount, and the next step."""
+    step = reached_step(steps, row, measure)
     is_reached = step >= 0
+    at = np.maximum(step, 0)
     off_ppm = np.where(is_reached, steps.off_ppm[at], 0)
     # Amounts times their repeats are bounded by the spend that earned them; anything above is cut to what is left anyway.
-    amount = np.where(is_reached, steps.amount_minor[at], 0)
-    repeats = np.ones(turn.row.size, np.int64) if times is None else times
-    across = np.where(amount > AMOUNT_MINOR_MAX // np.maximum(repeats, 1), AMOUNT_MINOR_MAX, amount * repeats)
-    percent = take_percent(turn, off_ppm, np.full(turn.row.size, BASE_POLICY, np.int64))
-    following = np.where(is_reached, step + 1, steps.first[turn.row])
-    has_next = following < steps.first[turn.row + 1]
-    threshold = steps.threshold[np.where(has_next, following, 0)]
-    return percent._replace(
-        across_minor=percent.across_minor + across,
-        reason=np.where(is_reached, Reason.APPLIED, below),
-        needed=np.where(is_reached, 0, threshold - measure),
-        unit=unit,
-        next_step=np.where(has_next, following, -1),
-        next_needed=np.where(has_next, threshold - measure, 0),
+    across = np.where(is_reached, steps.amount_minor[at], 0)
+    if times is not None:
+        across = np.where(across > AMOUNT_MINOR_MAX // np.maximum(times, 1), AMOUNT_MINOR_MAX, across * times)
+    following = np.where(is_reached, step + 1, steps.first[row])
+    has_next = following < steps.first[row + 1]
+    missing = steps.threshold[np.where(has_next, following, 0)] - measure
+    offer = Offer(
+        np.where(is_reached, Reason.APPLIED, below),
+        np.where(is_reached, 0, missing),
+        np.full(row.size, unit) if isinstance(unit, int) else unit,
+        np.where(has_next, following, -1),
+        np.where(has_next, missing, 0),
+        np.ones(row.size, np.int64),
     )
+    base = base_of(np.full(row.size, BASE_POLICY, np.int64), policy)
+    return Reward(off_ppm=off_ppm, base=base, across_minor=across if across.any() else None), offer
 
 
 def offered(steps: Steps, step: int, times: int) -> dict[str, Any]:

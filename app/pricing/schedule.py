@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import Edit, joined, joined_keys
 
 EARLIEST_S: Final = 0
 LATEST_S: Final = 2**33 - 1
 ROW_STRIDE: Final = 2**33
+_NEVER_S: Final = 2**62
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
@@ -31,6 +33,9 @@ class ScheduleTable(NamedTuple):
     is_always: Bools  # (n_rows,)
     start_key: Int64s  # (n_intervals,)
     end_key: Int64s  # (n_intervals,)
+    from_s: Int64s  # (n_rules,) before it the rule is not active
+    to_s: Int64s  # (n_rules,) nor from it on
+    has_gaps: Bools | None  # (n_rules,) between them the intervals tell; None where no rule has more than one
 
 
 def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int) -> Intervals:
@@ -106,16 +111,51 @@ def pack_schedules(schedules: Sequence[Intervals | None]) -> ScheduleTable:
             start.append(row * ROW_STRIDE + low)
             end.append(row * ROW_STRIDE + high)
     is_always = np.array([intervals is None for intervals in schedules], np.bool_)
-    return ScheduleTable(is_always, np.array(start, np.int64), np.array(end, np.int64))
+    starts, ends = np.array(start, np.int64), np.array(end, np.int64)
+    return ScheduleTable(is_always, starts, ends, *_hulls(is_always, starts, ends))
+
+
+def _hulls(is_always: Bools, start_key: Int64s, end_key: Int64s) -> tuple[Int64s, Int64s, Bools | None]:
+    """From when to when each rule is active at most, and which rules have more than one interval."""
+    from_s = np.full(is_always.size, EARLIEST_S)
+    to_s = np.where(is_always, _NEVER_S, EARLIEST_S)
+    row = start_key // ROW_STRIDE
+    # Intervals rise within a row, so that written backwards its first start stays, and written forwards its last end.
+    from_s[row[::-1]] = start_key[::-1] % ROW_STRIDE
+    to_s[row] = end_key - row * ROW_STRIDE
+    has_gaps = np.bincount(row, minlength=is_always.size) > 1
+    return from_s, to_s, has_gaps if has_gaps.any() else None
+
+
+def splice_schedules(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> ScheduleTable:
+    """The table of the rows that an edit makes of two."""
+    return ScheduleTable(
+        joined(edit, old.is_always, new.is_always),
+        joined_keys(edit, old.start_key, new.start_key, ROW_STRIDE),
+        joined_keys(edit, old.end_key, new.end_key, ROW_STRIDE),
+        joined(edit, old.from_s, new.from_s),
+        joined(edit, old.to_s, new.to_s),
+        _splice_gaps(edit, old, new),
+    )
+
+
+def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | None:
+    if old.has_gaps is None and new.has_gaps is None:
+        return None
+    before, after = (
+        np.zeros(table.is_always.size, np.bool_) if table.has_gaps is None else table.has_gaps for table in (old, new)
+    )
+    has_gaps = joined(edit, before, after)
+    return has_gaps if has_gaps.any() else None
 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
-    """Tell which rows (n,) are active at their instants (n,) in seconds."""
-    always = table.is_always[row]
-    if table.start_key.size == 0:
-        return always
-    key = row * ROW_STRIDE + at_s
-    found = np.searchsorted(table.start_key, key, side="right") - 1
-    at = np.maximum(found, 0)
-    # An interval of another row has another stride, so its end lies below the key and the test fails by itself.
-    return always | ((found >= 0) & (key < table.end_key[at]))
+    """Tell which rows (n,) are active at their instants, (n,) or one for all, in seconds."""
+    active: Bools = table.from_s[row] <= at_s
+    active &= at_s < table.to_s[row]
+    if table.has_gaps is not None:
+        gapped = (active & table.has_gaps[row]).nonzero()[0]
+        key = row[gapped] * ROW_STRIDE + np.broadcast_to(at_s, row.shape)[gapped]
+        found = np.searchsorted(table.start_key, key, side="right") - 1
+        active[gapped] = key < table.end_key[found]
+    return active

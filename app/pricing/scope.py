@@ -6,7 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.frozen import frozen_array
 from app.pricing.money import Bools, Int64s
+from app.pricing.splice import GONE, Edit, joined, joined_keys, places
 
 NAMES_SKUS: Final = 5
 NAMES_CATEGORIES: Final = 4
@@ -27,34 +29,6 @@ class Assortment:
     by_brand: dict[str, Int64s] = field(default_factory=dict)
     by_tag: dict[str, Int64s] = field(default_factory=dict)
     by_attribute: dict[tuple[str, str], Int64s] = field(default_factory=dict)
-
-
-def assortment_of(skus: Sequence[str], products: Mapping[str, Mapping[str, Any]]) -> Assortment:
-    """Index the SKUs (their order is their row) by what their products say; a SKU may have no product."""
-    category: dict[str, list[int]] = {}
-    brand: dict[str, list[int]] = {}
-    tag: dict[str, list[int]] = {}
-    attribute: dict[tuple[str, str], list[int]] = {}
-    for row, sku in enumerate(skus):
-        product = products.get(sku)
-        if product is None:
-            continue
-        if product.get("category"):
-            for path in paths_above(product["category"]):
-                category.setdefault(path, []).append(row)
-        if product.get("brand"):
-            brand.setdefault(product["brand"], []).append(row)
-        for name in dict.fromkeys(product.get("tags") or ()):
-            tag.setdefault(name, []).append(row)
-        for pair in (product.get("attributes") or {}).items():
-            attribute.setdefault(pair, []).append(row)
-    return Assortment(
-        {sku: row for row, sku in enumerate(skus)}, _arrays(category), _arrays(brand), _arrays(tag), _arrays(attribute)
-    )
-
-
-def _arrays[K](rows: dict[K, list[int]]) -> dict[K, Int64s]:
-    return {key: np.array(values, np.int64) for key, values in rows.items()}
 
 
 def paths_above(category: str) -> Iterable[str]:
@@ -149,26 +123,87 @@ class ScopeIndex(NamedTuple):
     is_open: Bools  # (n_rules,)
 
 
-def index_scopes(scopes: Sequence[Scope], n_skus: int, *, is_listed: Sequence[bool] | None = None) -> ScopeIndex:
+def index_scopes(scopes: Sequence[Scope], n_skus: int, *, is_listed: Bools | None = None) -> ScopeIndex:
     """Index the scopes of rules 0, 1, ... Rules that are not listed answer `has` only (what a code unlocks is found by its code)."""
-    listed = np.ones(len(scopes), np.bool_) if is_listed is None else np.array(is_listed, np.bool_)
     is_open = np.array([scope.is_open for scope in scopes], np.bool_)
     owner = np.repeat(np.arange(len(scopes)), [scope.rows.size for scope in scopes])
     rows = np.concatenate([_NONE, *(scope.rows for scope in scopes)])
-    is_found = listed[owner] if owner.size else np.zeros(0, np.bool_)
-    order = np.argsort(rows[is_found], kind="stable")
-    first = np.zeros(n_skus + 1, np.int64)
-    np.cumsum(np.bincount(rows[is_found], minlength=n_skus)[:n_skus], out=first[1:])
-    excluded = np.concatenate([_NONE, *(rule * n_skus + scope.excluded for rule, scope in enumerate(scopes))])
+    excluded = [rule * n_skus + scope.excluded for rule, scope in enumerate(scopes) if scope.excluded.size]
+    index = ScopeIndex(
+        n_skus,
+        _NONE,
+        _NONE,
+        _NONE,
+        frozen_array(np.concatenate([_NONE, *excluded])),
+        frozen_array(owner * n_skus + rows),
+        frozen_array(is_open),
+    )
+    return only_listed(index, np.ones(len(scopes), np.bool_) if is_listed is None else is_listed)
+
+
+def only_listed(index: ScopeIndex, is_listed: Bools) -> ScopeIndex:
+    """The same scopes, of which those rules (n_rules,) are found by SKU."""
+    owner, rows = np.divmod(index.member_key, max(index.n_skus, 1))
+    if not is_listed.all():
+        is_found = is_listed[owner]
+        owner, rows = owner[is_found], rows[is_found]
+    first = np.zeros(index.n_skus + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=index.n_skus)[: index.n_skus], out=first[1:])
+    return index._replace(
+        first=first, rule=owner[np.argsort(rows, kind="stable")], open_rule=np.flatnonzero(index.is_open & is_listed)
+    )
+
+
+def splice_scopes(edit: Edit, old: ScopeIndex, new: ScopeIndex, *, is_listed: Bools) -> ScopeIndex:
+    """The index of the rules that an edit makes of two; `is_listed` (n_rules,) tells of the result which are found by SKU."""
+    n_skus = old.n_skus
+    is_open = joined(edit, old.is_open, new.is_open)
+    first, rule = _without(old, places(edit))
+    for run in edit.runs:
+        if run.is_new:
+            low, high = np.searchsorted(new.member_key, (run.start * n_skus, run.stop * n_skus))
+            owner, sku_row = np.divmod(new.member_key[low:high], n_skus)
+            owner += run.at - run.start
+            is_found = is_listed[owner]
+            first, rule = _with_pairs(first, rule, sku_row[is_found], owner[is_found])
     return ScopeIndex(
         n_skus,
         first,
-        owner[is_found][order],
-        np.flatnonzero(is_open & listed),
-        excluded,
-        owner * n_skus + rows,
+        rule,
+        np.flatnonzero(is_open & is_listed),
+        joined_keys(edit, old.excluded_key, new.excluded_key, n_skus),
+        joined_keys(edit, old.member_key, new.member_key, n_skus),
         is_open,
     )
+
+
+def _without(old: ScopeIndex, place: Int64s) -> tuple[Int64s, Int64s]:
+    """`first` and `rule` when each rule stands at a place (n_rules,), and some are gone."""
+    rule = place[old.rule]
+    gone = np.flatnonzero(rule == GONE)
+    if gone.size == 0:
+        return old.first, rule
+    dropped = np.bincount(np.searchsorted(old.first, gone, side="right") - 1, minlength=old.n_skus)
+    first = old.first.copy()
+    first[1:] -= np.cumsum(dropped)
+    return first, np.delete(rule, gone)
+
+
+def _with_pairs(first: Int64s, rule: Int64s, sku_row: Int64s, owner: Int64s) -> tuple[Int64s, Int64s]:
+    """`first` and `rule` with pairs of SKU rows and rules that are not among them."""
+    if sku_row.size == 0:
+        return first, rule
+    order = np.lexsort((owner, sku_row))
+    sku_row, owner = sku_row[order], owner[order]
+    # A search among the rules of each SKU, for all pairs at once.
+    low, high = first[sku_row], first[sku_row + 1]
+    while (is_open := low < high).any():
+        middle = (low + high) // 2
+        is_below = is_open & (rule[np.minimum(middle, rule.size - 1)] < owner)
+        low, high = np.where(is_below, middle + 1, low), np.where(is_open & ~is_below, middle, high)
+    more = first.copy()
+    more[1:] += np.cumsum(np.bincount(sku_row, minlength=first.size - 1))
+    return more, np.insert(rule, low, owner)
 
 
 def candidates(index: ScopeIndex, sku_row: Int64s) -> tuple[Int64s, Int64s]:

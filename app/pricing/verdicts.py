@@ -5,9 +5,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.pricing.conditions import ALL, ANY, COMPARE, LEAF, NOT, ConditionTable
+from app.pricing.groups import Groups
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.scope import is_member
+from app.pricing.stacking import Lines, Orders
 from app.pricing.vocabulary import (
     ORDER_DISTINCT,
     ORDER_QUANTITY,
@@ -21,13 +23,40 @@ from app.pricing.vocabulary import (
 
 
 class Scoped(NamedTuple):
-    """What conditions may ask about each application (n_apps,)."""
+    """What conditions may ask about each application (n_apps,) besides its context; summed up when it is asked."""
 
     basket: Int64s
-    subtotal_minor: Int64s  # of the scope, before promotions
-    running_minor: Int64s  # of the scope, now
-    quantity_milli: Int64s  # of the scope
-    order_running_minor: Int64s  # of the whole order, now
+    scope: Groups  # the lines of the scopes
+    line: Int64s  # (n_pairs,)
+    lines: Lines
+    orders: Orders
+
+    def figure(self, slot: int, *, is_running: bool) -> Int64s:
+        """A figure of each application's scope or order (n_apps,)."""
+        if slot == ORDER_DISTINCT:
+            return self._distinct()[self.basket]
+        is_quantity = slot in (SCOPE_QUANTITY, ORDER_QUANTITY)
+        values = self.lines.running_minor if is_running else self.lines.subtotal_minor
+        values = self.lines.quantity_milli if is_quantity else values
+        of_orders = slot in (ORDER_SUBTOTAL, ORDER_QUANTITY)
+        return self.orders.sums(values)[self.basket] if of_orders else self.scope.sum(values[self.line])
+
+    def _distinct(self) -> Int64s:
+        """The number of different SKUs of each order (n_baskets,)."""
+        sku_bits = int(self.lines.sku_row.max(initial=0)).bit_length()
+        key = np.unique((self.lines.basket << sku_bits) | self.lines.sku_row)
+        return np.bincount(key >> sku_bits, minlength=self.orders.context.size)
+
+
+_FIGURES: Final = (
+    (SCOPE_SUBTOTAL, False),
+    (SCOPE_SUBTOTAL, True),
+    (SCOPE_QUANTITY, False),
+    (ORDER_SUBTOTAL, False),
+    (ORDER_SUBTOTAL, True),
+    (ORDER_QUANTITY, False),
+    (ORDER_DISTINCT, False),
+)
 
 
 class Verdict(NamedTuple):
@@ -39,22 +68,54 @@ class Verdict(NamedTuple):
     needed: Int64s
     unit: Int64s
 
+    def only(self, is_kept: Bools) -> "Verdict":
+        """The verdicts that are kept."""
+        return Verdict._make(column[is_kept] for column in self)
 
-def judge(table: ConditionTable, facts: Facts, rule: Int64s, scoped: Scoped) -> Verdict:
-    """Judge the condition of each application's rule (n_apps,). Source: SEMANTICS.md, Conditions."""
+
+def judge_by_context(table: ConditionTable, facts: Facts, rule: Int64s, context: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Judge the conditions that look at the context alone (n_apps,), each of a context once: many promotions share an audience.
+
+    Returns the reason of what fails (APPLIED elsewhere), the slot it is about, and the applications whose condition looks at more.
+    """
+    tree = table.tree[rule]
+    n_contexts, n_trees = facts.value.shape[1], table.rule_of_tree.size
+    if n_contexts * n_trees <= rule.size:
+        verdict = judge(table, facts, np.tile(table.rule_of_tree, n_contexts), np.repeat(np.arange(n_contexts), n_trees), None)
+        shape = n_contexts, n_trees
+        # Column 0 is of the conditions that look at more.
+        reasons = np.full((n_contexts, n_trees + 1), Reason.APPLIED, np.int64)
+        slots = np.full((n_contexts, n_trees + 1), -1, np.int64)
+        reasons[:, 1:], slots[:, 1:] = verdict.reason.reshape(shape), verdict.slot.reshape(shape)
+        at = tree if n_contexts == 1 else context * (n_trees + 1) + tree
+        reason, slot = reasons.ravel()[at], slots.ravel()[at]
+    else:
+        reason, slot = np.full(rule.size, Reason.APPLIED, np.int64), np.full(rule.size, -1, np.int64)
+        own = tree.nonzero()[0]
+        verdict = judge(table, facts, rule[own], context[own], None)
+        reason[own], slot[own] = verdict.reason, verdict.slot
+    return reason, slot, (tree == 0).nonzero()[0]
+
+
+def judge(table: ConditionTable, facts: Facts, rule: Int64s, context: Int64s, scoped: Scoped | None) -> Verdict:
+    """Judge the condition of each application's rule (n_apps,) in its context (n_apps,). Source: SEMANTICS.md, Conditions.
+
+    Without `scoped` they look at the context alone.
+    """
     low = table.first[rule]
     count = table.first[rule + 1] - low
     app = np.repeat(np.arange(rule.size), count)
-    local = np.arange(app.size) - np.repeat(np.cumsum(count) - count, count)
-    node = np.repeat(low, count) + local
     offset = np.repeat(np.cumsum(count) - count, count)
+    node = np.repeat(low, count) + np.arange(app.size) - offset
 
-    actual, is_known = _actual(table, facts, scoped, app, node)
-    holds = _compare(table, facts, scoped.basket[app], node, actual) & is_known
-    op, depth = table.op[node], table.depth[node]
-    parent = offset + table.parent[node]
+    actual, is_known = _actual(table, facts, context, scoped, app, node)
+    holds = _compare(table, facts, context[app], node, actual) & is_known
+    depth = table.depth[node]
+    n_levels = int(depth.max(initial=0))
+    op = table.op[node]
     holds = np.where(op == LEAF, holds, op == ALL)
-    for level in range(int(depth.max(initial=0)), 0, -1):
+    parent = offset + table.parent[node]
+    for level in range(n_levels, 0, -1):
         child = np.flatnonzero(depth == level)
         above = parent[child]
         is_all, is_any, is_not = (op[above] == kind for kind in (ALL, ANY, NOT))
@@ -64,7 +125,7 @@ def judge(table: ConditionTable, facts: Facts, rule: Int64s, scoped: Scoped) -> 
 
     # What stands inside a part that holds is not to blame, whatever it says itself.
     is_excused = np.zeros(app.size, np.bool_)
-    for level in range(1, int(depth.max(initial=0)) + 1):
+    for level in range(1, n_levels + 1):
         child = np.flatnonzero(depth == level)
         is_excused[child] = is_excused[parent[child]] | holds[parent[child]]
 
@@ -74,20 +135,18 @@ def judge(table: ConditionTable, facts: Facts, rule: Int64s, scoped: Scoped) -> 
     return _verdict(table, app_holds, app, node, holds | is_excused, actual, is_known)
 
 
-def _actual(table: ConditionTable, facts: Facts, scoped: Scoped, app: Int64s, node: Int64s) -> tuple[Int64s, Bools]:
-    slot, is_running = table.slot[node], table.is_running[node]
-    basket = scoped.basket[app]
-    actual, is_known = facts.value[slot, basket], facts.is_known[slot, basket]
-    is_spend = slot == SCOPE_SUBTOTAL
-    for is_own, values in (
-        (is_spend & ~is_running, scoped.subtotal_minor),
-        (is_spend & is_running, scoped.running_minor),
-        (slot == SCOPE_QUANTITY, scoped.quantity_milli),
-        ((slot == ORDER_SUBTOTAL) & is_running, scoped.order_running_minor),
-    ):
-        at = np.flatnonzero(is_own)
+def _actual(
+    table: ConditionTable, facts: Facts, context: Int64s, scoped: Scoped | None, app: Int64s, node: Int64s
+) -> tuple[Int64s, Bools]:
+    slot = table.slot[node]
+    actual, is_known = facts.value[slot, context[app]], facts.is_known[slot, context[app]]
+    if scoped is None:
+        return actual, is_known
+    is_running = table.is_running[node]
+    for own_slot, own_running in _FIGURES:
+        at = ((slot == own_slot) & (is_running == own_running)).nonzero()[0]
         if at.size:
-            actual[at] = values[app[at]]
+            actual[at] = scoped.figure(own_slot, is_running=own_running)[app[at]]
             is_known[at] = True
     return actual, is_known
 
@@ -107,7 +166,7 @@ _ACCEPTS: Final = np.array(
 )
 
 
-def _compare(table: ConditionTable, facts: Facts, basket: Int64s, node: Int64s, actual: Int64s) -> Bools:
+def _compare(table: ConditionTable, facts: Facts, context: Int64s, node: Int64s, actual: Int64s) -> Bools:
     compare, value, value_set = table.compare[node], table.value[node], table.value_set[node]
     found = _ACCEPTS[compare, np.sign(actual - value) + 1]
     is_list = (compare == COMPARE["in"]) | (compare == COMPARE["not_in"])
@@ -116,22 +175,22 @@ def _compare(table: ConditionTable, facts: Facts, basket: Int64s, node: Int64s, 
         found = np.where(is_list, is_in == (compare == COMPARE["in"]), found)
     is_set = compare >= COMPARE["contains"]
     if is_set.any():
-        contains = is_member(facts.segment_key, basket * VALUE_STRIDE + value + VALUE_SHIFT)
-        overlaps = _overlaps(table, facts, basket, value_set)
+        contains = is_member(facts.segment_key, context * VALUE_STRIDE + value + VALUE_SHIFT)
+        overlaps = _overlaps(table, facts, context, value_set)
         found = np.where(compare == COMPARE["contains"], contains, found)
         found = np.where(compare == COMPARE["contains_any"], overlaps, found)
         found = np.where(compare == COMPARE["contains_none"], ~overlaps, found)
     return np.asarray(found, np.bool_)
 
 
-def _overlaps(table: ConditionTable, facts: Facts, basket: Int64s, value_set: Int64s) -> Bools:
-    """Whether one of a basket's segments is in the set (n,)."""
-    low = facts.segment_basket_first[basket]
-    count = facts.segment_basket_first[basket + 1] - low
-    at = np.repeat(np.arange(basket.size), count)
+def _overlaps(table: ConditionTable, facts: Facts, context: Int64s, value_set: Int64s) -> Bools:
+    """Whether one of a context's segments is in the set (n,)."""
+    low = facts.segment_first[context]
+    count = facts.segment_first[context + 1] - low
+    at = np.repeat(np.arange(context.size), count)
     segment = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(at.size)
-    text = facts.segment_key[segment] - basket[at] * VALUE_STRIDE
-    overlaps = np.zeros(basket.size, np.bool_)
+    text = facts.segment_key[segment] - context[at] * VALUE_STRIDE
+    overlaps = np.zeros(context.size, np.bool_)
     overlaps[at[is_member(table.set_key, value_set[at] * VALUE_STRIDE + text)]] = True
     return overlaps
 

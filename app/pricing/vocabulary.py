@@ -65,6 +65,7 @@ ORDER_QUANTITY: Final = SLOTS["order.quantity"]
 ORDER_DISTINCT: Final = SLOTS["order.distinct"]
 SCOPE_SUBTOTAL: Final = SLOTS["scope.subtotal"]
 SCOPE_QUANTITY: Final = SLOTS["scope.quantity"]
+OF_AMOUNTS: Final = frozenset((ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT, SCOPE_SUBTOTAL, SCOPE_QUANTITY))
 SEGMENTS: Final = SLOTS["customer.segments"]
 _OWN_TEXTS: Final = tuple(SLOTS[name] for name in ("channel", "store", "market", "customer.id", "customer.level"))
 _ORDERS: Final = SLOTS["customer.orders"]
@@ -122,12 +123,12 @@ def _bounded(number: int) -> int:
 
 
 class Facts(NamedTuple):
-    """What conditions may ask about the baskets of a batch."""
+    """What conditions may ask about the contexts of a batch."""
 
-    value: Int64s  # (n_slots, n_baskets)
-    is_known: Bools  # (n_slots, n_baskets)
-    segment_key: Int64s  # sorted: basket · 2^42 + text + 2^41
-    segment_basket_first: Int64s  # (n_baskets + 1,)
+    value: Int64s  # (n_slots, n_contexts)
+    is_known: Bools  # (n_slots, n_contexts)
+    segment_key: Int64s  # sorted: context · 2^42 + text + 2^41
+    segment_first: Int64s  # (n_contexts + 1,)
 
 
 class AttributeProblem(NamedTuple):
@@ -138,47 +139,53 @@ class AttributeProblem(NamedTuple):
     code: str
 
 
-def read_facts(vocabulary: Vocabulary, baskets: Sequence[Basket]) -> tuple[Facts, list[AttributeProblem]]:
-    """Read the baskets' own facts; those on amounts and quantities are filled in when the lines are priced."""
-    n_slots = len(vocabulary.attributes)
-    value = np.zeros((n_slots, len(baskets)), np.int64)
-    is_known = np.zeros((n_slots, len(baskets)), np.bool_)
+def read_facts(vocabulary: Vocabulary, contexts: Sequence[Basket]) -> tuple[Facts, list[AttributeProblem]]:
+    """Read the facts of contexts, and what is wrong with their attributes (by context). Amounts and quantities are known with the lines."""
+    cells: list[tuple[int, int, int]] = []
     problems: list[AttributeProblem] = []
     segment_keys: list[int] = []
     segment_first = [0]
-    for column, basket in enumerate(baskets):
-        for slot, found in _own_facts(vocabulary, basket):
-            value[slot, column] = found
-            is_known[slot, column] = True
+    texts = vocabulary.texts
+    for column, basket in enumerate(contexts):
+        own = (basket.channel, basket.store, basket.market, basket.customer_id, basket.level)
+        found = [(slot, texts.get(text, _UNKNOWN_TEXT)) for slot, text in zip(_OWN_TEXTS, own, strict=True) if text is not None]
+        if basket.orders is not None:
+            found += ((_ORDERS, basket.orders), (_FIRST_ORDER, int(basket.orders == 0)))
+        if basket.spend_minor is not None:
+            found.append((_SPEND, basket.spend_minor))
+        if basket.days_since_last_order is not None:
+            found.append((_DAYS, basket.days_since_last_order))
+        # Attributes of the request stand before the customer's.
         for path, attributes in (("customer.attributes", basket.customer_attributes), ("attributes", basket.attributes)):
-            for name, given in attributes.items():
-                at = vocabulary.slots.get(f"attributes.{name}")
-                if at is None:
-                    problems.append(AttributeProblem(column, f"{path}.{name}", "undeclared_attribute"))
-                    continue
-                try:
-                    value[at, column] = vocabulary.read(given, vocabulary.types[at])
-                    is_known[at, column] = True
-                except ValueError:
-                    problems.append(AttributeProblem(column, f"{path}.{name}", "wrong_type"))
+            if attributes:
+                found += _read_attributes(vocabulary, column, path, attributes, problems)
         if basket.segments is not None:
-            is_known[SEGMENTS, column] = True
-            texts = sorted({vocabulary.texts.get(name, _UNKNOWN_TEXT) for name in basket.segments})
-            segment_keys += [column * VALUE_STRIDE + text + VALUE_SHIFT for text in texts]
+            found.append((SEGMENTS, 0))
+            segments = sorted({texts.get(name, _UNKNOWN_TEXT) for name in basket.segments})
+            segment_keys += [column * VALUE_STRIDE + number + VALUE_SHIFT for number in segments]
         segment_first.append(len(segment_keys))
+        cells += [(slot, column, number) for slot, number in found]
+    shape = (len(vocabulary.attributes), len(contexts))
+    value, is_known = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
+    slots, columns, numbers = np.array(cells, np.int64).reshape(-1, 3).T
+    # Where a cell occurs twice the later one stands.
+    value[slots, columns] = numbers
+    is_known[slots, columns] = True
     return Facts(value, is_known, np.array(segment_keys, np.int64), np.array(segment_first, np.int64)), problems
 
 
-def _own_facts(vocabulary: Vocabulary, basket: Basket) -> list[tuple[int, int]]:
-    facts: list[tuple[int, int]] = []
-    own = (basket.channel, basket.store, basket.market, basket.customer_id, basket.level)
-    for slot, text in zip(_OWN_TEXTS, own, strict=True):
-        if text is not None:
-            facts.append((slot, vocabulary.texts.get(text, _UNKNOWN_TEXT)))
-    if basket.orders is not None:
-        facts += [(_ORDERS, basket.orders), (_FIRST_ORDER, int(basket.orders == 0))]
-    if basket.spend_minor is not None:
-        facts.append((_SPEND, basket.spend_minor))
-    if basket.days_since_last_order is not None:
-        facts.append((_DAYS, basket.days_since_last_order))
-    return facts
+def _read_attributes(
+    vocabulary: Vocabulary, context: int, path: str, attributes: Mapping[str, Any], problems: list[AttributeProblem]
+) -> list[tuple[int, int]]:
+    """The attributes by slot; what is wrong with them is added to the problems."""
+    found: list[tuple[int, int]] = []
+    for name, given in attributes.items():
+        slot = vocabulary.slots.get(f"attributes.{name}")
+        if slot is None:
+            problems.append(AttributeProblem(context, f"{path}.{name}", "undeclared_attribute"))
+            continue
+        try:
+            found.append((slot, vocabulary.read(given, vocabulary.types[slot])))
+        except ValueError:
+            problems.append(AttributeProblem(context, f"{path}.{name}", "wrong_type"))
+    return found

@@ -6,6 +6,7 @@ Everything is laid out column by column for the whole batch and cut into baskets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from app.pricing.basket import Basket
@@ -21,7 +22,11 @@ type Error = tuple[str, str, str]  # (path, code, message)
 
 _STATUS_NAMES: Final = tuple(status.name.lower() for status in LineStatus)
 _LINE_FAULTS: Final = frozenset(_STATUS_NAMES) - {"ok", "order_out_of_bounds"}
-_CODE_REASONS: Final = {CodeOutcome.REDUNDANT: "code_redundant", CodeOutcome.INVALID: "code_invalid"}
+_CODE_REASONS: Final = {  # in the order in which they are told
+    CodeOutcome.NO_MATCHING_LINES: "no_matching_lines",
+    CodeOutcome.REDUNDANT: "code_redundant",
+    CodeOutcome.INVALID: "code_invalid",
+}
 _MESSAGES: Final = {
     "no_price": "there is no price for this SKU in this currency and context",
     "mixed_tax": "the price of this line includes tax differently from the first line's",
@@ -39,7 +44,7 @@ class EncodedQuote(NamedTuple):
     subtotal_minor: int
     discount_minor: int
     total_minor: int  # shipping included
-    discount_by_kind: tuple[tuple[str, int], ...]
+    discount_by_kind: tuple[tuple[str, int], ...]  # (kind, minor units); a kind may be there more than once
 
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -69,9 +74,10 @@ class Writer:
         self.promotions = PromotionTexts(
             book, priced.applications, priced.outcome, priced.lines.basket, n_baskets=len(baskets), codes=self.codes
         )
-        self.starts, self.steps = self._starts(baskets)
+        skus = self._skus(baskets)
+        self.starts, self.steps = self._starts(skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
-        self.tier_benefits = self._tier_benefits(baskets)
+        self.tier_benefits = self._tier_benefits(skus)
         self.tails = self._tails()
         self.personal = self._personal()
 
@@ -88,12 +94,12 @@ class Writer:
         body = reply_body(
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
-            lines=self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low),
-            on_order=self.promotions.on_orders.get(number, ()),
+            lines=_entries(self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low)),
+            on_order=_entries(self.promotions.on_orders.get(number, ())),
             subtotal_minor=subtotal,
             merchandise_minor=merchandise,
-            not_applied=not_applied,
-            benefits=self._benefits(number, basket),
+            not_applied=_entries(not_applied),
+            benefits=_entries(self._benefits(number, basket)),
             personal=self.personal.get(number, ()),
         )
         return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
@@ -102,9 +108,14 @@ class Writer:
         return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]
 
     def _benefits(self, number: int, basket: Basket) -> list[str]:
-        """Next benefits: cheaper tiers of lines, then steps of promotions in sequence."""
-        texts = [f"{start}{TEXTS[basket.line_ids[offset]]}{end}" for offset, start, end in self.tier_benefits.get(number, ())]
-        return texts + [text for _, text in self.promotions.benefits.get(number, ())]
+        """Next benefits: cheaper tiers of lines, then steps of promotions."""
+        texts: list[str] = []
+        if self.tier_benefits:
+            asked = self.priced.lines.kept[self.first_kept[number] : self.first_kept[number + 1]] - self.first_asked[number]
+            for line, offset in enumerate(asked.tolist(), start=self.first_kept[number]):
+                if (tier := self.tier_benefits.get(line)) is not None:
+                    texts.append(f"{tier[0]}{TEXTS[basket.line_ids[offset]]}{tier[1]}")
+        return texts + self.promotions.benefits.get(number, [])
 
     def _sums(self, values: Int64s) -> list[int]:
         """The sum of each basket's lines."""
@@ -112,12 +123,14 @@ class Writer:
         sums: list[int] = (reached[self.priced.first_line[1:]] - reached[self.priced.first_line[:-1]]).tolist()
         return sums
 
-    def _starts(self, baskets: Sequence[Basket]) -> tuple[list[str], list[str]]:
+    def _skus(self, baskets: Sequence[Basket]) -> list[str]:
+        """The SKU of each kept line."""
+        skus = [sku for basket in baskets for sku in basket.skus]
+        return skus if self.is_whole else [skus[place] for place in self.priced.lines.kept.tolist()]
+
+    def _starts(self, skus: Sequence[str]) -> tuple[list[str], list[str]]:
         """The text of each kept line from behind its id up to its unit price, and its price steps."""
         lines = self.priced.lines
-        skus = [sku for basket in baskets for sku in basket.skus]
-        if not self.is_whole:
-            skus = [skus[place] for place in lines.kept.tolist()]
         columns = (lines.quantity_milli, lines.list_unit_e4, lines.unit_e4)
         starts = [
             f',"sku":{TEXTS[sku]},"quantity":{QUANTITIES[quantity]},"list_unit_price":{UNIT_PRICES[list_unit]},'
@@ -153,48 +166,31 @@ class Writer:
 
     def _with_codes(self, number: int, basket: Basket) -> tuple[list[str], tuple[Error, ...]]:
         """The entries of what did not apply, with what became of the codes, and the codes that refuse the request."""
-        rules, texts = self.promotions.not_applied.get(number, ([], []))
-        own = self.own_codes.get(number)
-        if own is None:
-            return (texts if basket.points == 0 else [*texts, _NO_POINTS]), ()
-        ids = self.book.promotions.id
-        entries = [(rule, text, self.codes.get((number, rule)), "") for rule, text in zip(rules, texts, strict=True)]
-        entries += [
-            (
-                code.promotion,
-                json_text({"rule": ids[code.promotion], "code": code.text, "reason": "no_matching_lines"}),
-                code.text,
-                "no_matching_lines",
-            )
-            for code in own
-            if code.outcome == CodeOutcome.NO_MATCHING_LINES
-        ]
-        entries.sort(key=lambda entry: entry[0])
-        for outcome in (CodeOutcome.REDUNDANT, CodeOutcome.INVALID):
+        texts = [*self.promotions.not_applied.get(number, ())]
+        own, ids = self.own_codes.get(number, ()), self.book.promotions.id
+        for outcome, reason in _CODE_REASONS.items():
             for code in own:
                 if code.outcome == outcome:
                     rule = {} if outcome == CodeOutcome.INVALID else {"rule": ids[code.promotion]}
-                    reason = _CODE_REASONS[outcome]
-                    entries.append((0, json_text({**rule, "code": code.text, "reason": reason}), code.text, reason))
-        shown = [text for _, text, _, _ in entries]
+                    texts.append(json_text({**rule, "code": code.text, "reason": reason}))
+        refused: list[Error] = []
+        if own and self.book.policy.coupon_failure == "all":
+            entries = [msgspec.json.decode(text) for text in texts]
+            refused = [_refusal(basket, entry["code"], entry["reason"]) for entry in entries if "code" in entry]
         if basket.points > 0:
-            shown.append(_NO_POINTS)
-        if self.book.policy.coupon_failure != "all":
-            return shown, ()
-        refused = [(text, code, reason) for _, text, code, reason in entries if code is not None]
-        return shown, tuple(_refusal(basket, code, reason or _reason_in(text)) for text, code, reason in refused)
+            texts.append(_NO_POINTS)
+        return texts, tuple(refused)
 
-    def _tier_benefits(self, baskets: Sequence[Basket]) -> dict[int, list[tuple[int, str, str]]]:
-        """The next cheaper tiers by basket: the place of the line, and the entry's text before and behind the line's id."""
-        found: dict[int, list[tuple[int, str, str]]] = {}
-        tiers, lines = self.priced.next_tiers, self.priced.lines
-        columns = (lines.basket[tiers.line], lines.kept[tiers.line], tiers.needed_milli, tiers.unit_e4)
-        for number, kept, needed, unit in zip(*(column.tolist() for column in columns), strict=True):
-            offset = kept - self.first_asked[number]
-            start = f'{{"rule":{TEXTS[baskets[number].skus[offset]]},"line":'
-            end = f',"quantity_needed":{QUANTITIES[needed]},"unit_price":{UNIT_PRICES[unit]}}}'
-            found.setdefault(number, []).append((offset, start, end))
-        return found
+    def _tier_benefits(self, skus: Sequence[str]) -> dict[int, tuple[str, str]]:
+        """The next cheaper tier by line: the entry's text before and behind the line's id."""
+        tiers = self.priced.next_tiers
+        return {
+            line: (
+                f'{{"rule":{TEXTS[skus[line]]},"line":',
+                f',"quantity_needed":{QUANTITIES[needed]},"unit_price":{UNIT_PRICES[unit]}}}',
+            )
+            for line, needed, unit in zip(tiers.line.tolist(), tiers.needed_milli.tolist(), tiers.unit_e4.tolist(), strict=True)
+        }
 
     def _lines_with_errors(self, number: int, basket: Basket, place: int) -> list[str]:
         """All lines of a request that accepts a part: those that could not be priced say why."""
@@ -227,6 +223,10 @@ class Writer:
         return tuple(errors)
 
 
+def _entries(texts: Sequence[str]) -> bytes:
+    return ",".join(texts).encode()
+
+
 def line_tail(start: str, net_unit_e4: int, subtotal_minor: int, total_minor: int, steps: str, adjustments: str) -> str:
     """A line from behind its id: `start` goes up to the unit price, steps and adjustments are entries without their brackets."""
     return (
@@ -239,26 +239,36 @@ def reply_body(
     basket: Basket,
     *,
     tax_included: bool | None,
-    lines: Sequence[str],
-    on_order: Sequence[str],
+    lines: bytes,
+    on_order: bytes,
     subtotal_minor: int,
     merchandise_minor: int,
-    not_applied: Sequence[str],
-    benefits: Sequence[str],
+    not_applied: bytes,
+    benefits: bytes,
     personal: Sequence[str],
 ) -> bytes:
-    """The members of a reply, in their order."""
+    """The members of a reply, in their order; lists are entries without their brackets."""
     shipping = basket.shipping_minor
     tax = "null" if tax_included is None else "true" if tax_included else "false"
     shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
     personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
-    return (
-        f'"currency":"{basket.currency}","tax_included":{tax},"lines":[{",".join(lines)}],"adjustments":[{",".join(on_order)}],'
-        f'"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
-        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},'
-        f'"not_applied":[{",".join(not_applied)}],"next_benefit":[{",".join(benefits)}],"selection":"exact",'
-        f'"personalised":{personalised},"disclosures":[]'
-    ).encode()
+    amounts = (
+        f'],"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
+        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},"not_applied":['
+    )
+    return b"".join(
+        (
+            f'"currency":"{basket.currency}","tax_included":{tax},"lines":['.encode(),
+            lines,
+            b'],"adjustments":[',
+            on_order,
+            amounts.encode(),
+            not_applied,
+            b'],"next_benefit":[',
+            benefits,
+            f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode(),
+        )
+    )
 
 
 _NO_POINTS: Final = '{"rule":"points","reason":"points_not_offered"}'
@@ -266,8 +276,3 @@ _NO_POINTS: Final = '{"rule":"points","reason":"points_not_offered"}'
 
 def _refusal(basket: Basket, code: str, reason: str) -> Error:
     return (f"codes[{basket.codes.index(code)}]", reason, "the code does not apply, and the policy asks for all codes")
-
-
-def _reason_in(entry: str) -> str:
-    """The reason that an entry gives."""
-    return entry.split('"reason":"', 1)[1].split('"', 1)[0]

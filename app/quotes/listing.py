@@ -81,22 +81,24 @@ class Listing:
         instant_ms = self._clock.read_ms()
         memo = memo_of(book)
         context = memo.context(listing_baskets(request, request.skus[:1], instant_ms)[0])
-        known = {} if context is None else memo.listing_of(context)
-        missing = list(dict.fromkeys(sku for sku in request.skus if sku not in known))
-        memo.make_room(len(missing))
+        items = {} if context is None else memo.listed(context, request.skus)
+        missing = list(dict.fromkeys(sku for sku in request.skus if sku not in items))
         while missing:
             began_s = time.perf_counter()
             skus = missing[: self._pace.lines]
             prices = self._price(book, listing_baskets(request, skus, instant_ms))
-            known.update(zip(skus, map(_item, skus, prices), strict=True))
+            learned = dict(zip(skus, map(_item, skus, prices), strict=True))
+            items |= learned
+            if context is not None:
+                memo.keep_listed(context, learned)
             took_s = time.perf_counter() - began_s
             self._pace.note(len(skus), took_s)
             self._metrics.price_seconds.at().observe(took_s)
             missing = missing[len(skus) :]
             if missing:
                 await asyncio.sleep(0)
-        items = ",".join(map(known.__getitem__, request.skus))
-        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{items}]}}'.encode()
+        entries = ",".join(map(items.__getitem__, request.skus))
+        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{entries}]}}'.encode()
 
 
 def _item(sku: str, price: ListedPrice) -> str:

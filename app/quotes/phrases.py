@@ -26,16 +26,16 @@ def json_text(value: Any) -> str:
     return _ENCODER.encode(value).decode()
 
 
-class Table[K](dict[K, str]):
+class Table[K, V](dict[K, V]):
     """Phrases by key, made when first asked for."""
 
     __slots__ = ("_make",)
 
-    def __init__(self, make: Callable[[K], str]) -> None:
+    def __init__(self, make: Callable[[K], V]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, key: K) -> str:
+    def __missing__(self, key: K) -> V:
         if len(self) >= _BOUND:
             self.clear()
         phrase = self[key] = self._make(key)
@@ -43,9 +43,11 @@ class Table[K](dict[K, str]):
 
 
 # Numbers and texts of any book.
-UNIT_PRICES: Final[Table[int]] = Table(lambda unit_e4: f'"{format_e4(unit_e4)}"')
-QUANTITIES: Final[Table[int]] = Table(lambda milli: f'"{format_milli(milli)}"')
-TEXTS: Final[Table[str]] = Table(json_text)
+UNIT_PRICES: Final[Table[int, str]] = Table(lambda unit_e4: f'"{format_e4(unit_e4)}"')
+QUANTITIES: Final[Table[int, str]] = Table(lambda milli: f'"{format_milli(milli)}"')
+TEXTS: Final[Table[str, str]] = Table(json_text)
+ID_STARTS: Final[Table[str, bytes]] = Table(lambda line_id: b',{"id":' + _ENCODER.encode(line_id))  # of a line behind another
+ENTRIES: Final[Table[str, bytes]] = Table(str.encode)  # one object for each entry, however many lines tell it
 
 
 class Phrases:
@@ -71,7 +73,7 @@ class Phrases:
                 # Without a comparison to blame, what is missing is what the reward itself asks for.
                 asked = promotions.reward_inputs[rule] if number == Reason.ATTRIBUTE_MISSING else ()
                 members["attribute"] = attributes[slot - 1] if slot else (asked[0] if asked else None)
-            return json_text(members)[:-1]
+            return json_text(members)
 
         def benefit(key: tuple[int, int, int, int]) -> str:
             rule, step, needed, times = key
@@ -79,10 +81,10 @@ class Phrases:
             offer = KINDS[promotions.kinds[kind]].next_benefit(promotions.packed[kind], step, needed, times)
             return json_text({"rule": promotions.id[rule], **offer})
 
-        self.taken: Table[int] = Table(taken)  # by promotion: an adjustment up to its amount
-        self.given_back: Table[int] = Table(given_back)  # by guardrail: the same
-        self.reason: Table[int] = Table(reason)  # by (promotion, reason, attribute slot + 1): an entry without its closing brace
-        self.benefit: Table[tuple[int, int, int, int]] = Table(benefit)
+        self.taken: Table[int, str] = Table(taken)  # by promotion: an adjustment up to its amount
+        self.given_back: Table[int, str] = Table(given_back)  # by guardrail: the same
+        self.reason: Table[int, str] = Table(reason)  # by (promotion, reason, attribute slot + 1): an entry without figures
+        self.benefit: Table[tuple[int, int, int, int], str] = Table(benefit)
 
 
 _phrases_of: WeakKeyDictionary[PriceBook, Phrases] = WeakKeyDictionary()

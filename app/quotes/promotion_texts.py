@@ -1,7 +1,7 @@
 """What promotions did, as JSON text: adjustments of lines and orders, reasons, next benefits."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 
@@ -31,12 +31,23 @@ class PromotionTexts:
         self._basket_of_line = basket_of_line
         self._codes = codes
         self._phrases: Phrases = phrases_of(book)
+        self._told_order = self._order_of_telling()
         self.on_lines = self._line_adjustments()  # by line, in the order of application
         self.on_orders = self._order_adjustments()  # by basket
-        self.not_applied = self._not_applied()  # by basket, in sequence: promotions and entries
-        self.benefits = self._promotion_benefits()  # by basket, in sequence: promotions and entries
+        self.reasons = self._reasons()  # by application, in the order of telling: why it applied nowhere
+        self.next_steps = self._next_steps()  # the same of what it offers next
         self.personal = self._personal()  # by basket: what the applied promotions have looked at
         self.by_kind = self._by_kind(n_baskets)  # by basket: what each kind took
+
+    @cached_property
+    def not_applied(self) -> dict[int, list[str]]:
+        """The reasons by basket, in the order of telling."""
+        return self._by_basket(self.reasons)
+
+    @cached_property
+    def benefits(self) -> dict[int, list[str]]:
+        """The next steps by basket, in the order of telling."""
+        return self._by_basket(self.next_steps)
 
     def _line_adjustments(self) -> list[list[str]]:
         """The adjustments of each kept line, in the order of application."""
@@ -71,30 +82,44 @@ class PromotionTexts:
                 found.setdefault(basket, []).append(f"{start}{amount}{code}}}")
         return found
 
-    def _not_applied(self) -> dict[int, tuple[list[int], list[str]]]:
-        """The candidates that applied nowhere, by basket in sequence: their promotions, and their entries."""
+    def _order_of_telling(self) -> Int64s:
+        """The applications in the order of SEMANTICS.md, Not applied: by basket, line promotions by the first line of their scope."""
+        apps = self._applications
+        if apps.rule.size == 0:
+            return apps.rule
+        place = 2 * apps.line[apps.lines.starts]
+        is_order_level = apps.rule >= self._book.promotions.n_line_level
+        if is_order_level.any():
+            last_line = np.searchsorted(self._basket_of_line, apps.basket[is_order_level], side="right") - 1
+            place[is_order_level] = 2 * last_line + 1
+        return np.argsort(place, kind="stable")
+
+    def _reasons(self) -> dict[int, str]:
+        """The entries of the applications that took nothing."""
         outcome, apps = self._outcome, self._applications
-        at = np.flatnonzero(~outcome.is_applied)
-        if at.size == 0:
-            return {}
-        rule, reason, unit = apps.rule[at], outcome.reason[at], outcome.unit[at]
+        at = self._told_order[~outcome.is_applied[self._told_order]]
+        rule, reason = apps.rule[at], outcome.reason[at]
         names_slot = (reason == Reason.ATTRIBUTE_MISSING) | (reason == Reason.CONDITION_NOT_MET)
         slot = np.where(names_slot, outcome.slot[at] + 1, 0)
         phrases = self._phrases.reason
         keys = ((rule * REASON_STRIDE + reason) * SLOT_STRIDE + slot).tolist()
-        texts = [f"{phrases[key]}}}" for key in keys]
+        reasons = {app: phrases[key] for app, key in zip(at.tolist(), keys, strict=True)}
         has_figure = np.isin(reason, (Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET, Reason.TIER_NOT_REACHED))
-        for place in np.flatnonzero(has_figure).tolist():
-            texts[place] = (
-                f"{texts[place][:-1]},{self._needed(int(reason[place]), int(unit[place]), int(outcome.needed[at[place]]))}}}"
-            )
-        rules: list[int] = rule.tolist()
-        baskets = apps.basket[at]
+        for app in at[has_figure].tolist():
+            figure = self._needed(int(outcome.reason[app]), int(outcome.unit[app]), int(outcome.needed[app]))
+            reasons[app] = f"{reasons[app][:-1]},{figure}}}"
         if self._codes:
-            for place, (basket, its_rule) in enumerate(zip(baskets.tolist(), rules, strict=True)):
-                texts[place] = f"{texts[place][:-1]}{self._code(basket, its_rule)}}}"
-        bounds = [0, *(np.flatnonzero(np.diff(baskets)) + 1).tolist(), at.size]
-        return {int(baskets[low]): (rules[low:high], texts[low:high]) for low, high in pairwise(bounds)}
+            for app, its_rule, basket in zip(at.tolist(), rule.tolist(), apps.basket[at].tolist(), strict=True):
+                reasons[app] = f"{reasons[app][:-1]}{self._code(basket, its_rule)}}}"
+        return reasons
+
+    def _by_basket(self, texts: Mapping[int, str]) -> dict[int, list[str]]:
+        """Entries of applications by their baskets."""
+        found: dict[int, list[str]] = {}
+        baskets = self._applications.basket[np.fromiter(texts, np.int64, len(texts))].tolist()
+        for number, text in zip(baskets, texts.values(), strict=True):
+            found.setdefault(number, []).append(text)
+        return found
 
     @staticmethod
     def _needed(reason: int, unit: int, needed: int) -> str:
@@ -102,15 +127,16 @@ class PromotionTexts:
             return f'"needed":"{format_milli(needed)}"'
         return f'"needed":"{needed}"' if reason == Reason.MIN_QUANTITY_NOT_MET else f'"needed":{needed}'
 
-    def _promotion_benefits(self) -> dict[int, list[tuple[int, str]]]:
-        """The next steps of promotions by basket, in sequence: the promotion and the entry."""
-        found: dict[int, list[tuple[int, str]]] = {}
+    def _next_steps(self) -> dict[int, str]:
+        """The entries of the applications that offer a further step."""
         outcome, apps = self._outcome, self._applications
-        offered = np.flatnonzero(outcome.next_step >= 0)
-        columns = (apps.basket, apps.rule, outcome.next_step, outcome.next_needed, outcome.next_times)
-        for number, rule, step, needed, times in zip(*(column[offered].tolist() for column in columns), strict=True):
-            found.setdefault(number, []).append((rule, self._phrases.benefit[rule, step, needed, times]))
-        return found
+        at = self._told_order[outcome.next_step[self._told_order] >= 0]
+        columns = (at, apps.rule[at], outcome.next_step[at], outcome.next_needed[at], outcome.next_times[at])
+        phrases = self._phrases.benefit
+        return {
+            app: phrases[rule, step, needed, times]
+            for app, rule, step, needed, times in zip(*(column.tolist() for column in columns), strict=True)
+        }
 
     def _personal(self) -> dict[int, set[str]]:
         """The personal inputs of what has applied, by basket."""

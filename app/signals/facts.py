@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, ConfigDict, StringConstraints
 
 from app.errors import FieldError
 from app.pricebook.documents import Change, Documents
@@ -76,6 +76,18 @@ class Signal:
     @property
     def resource(self) -> str:
         return f"signals-{self.path}"
+
+    @property
+    def reply_model(self) -> type[Body]:
+        """A fact as it is shown: replies may gain members."""
+        namespace = {
+            "__module__": self.model.__module__,
+            "__doc__": self.model.__doc__,
+            "model_config": ConfigDict(extra="ignore"),
+        }
+        metaclass: Any = type(self.model)
+        made: type[Body] = metaclass(f"{self.singular}Fact", (self.model,), namespace)
+        return made
 
 
 SIGNALS: Final = (

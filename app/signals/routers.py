@@ -4,25 +4,30 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field, create_model
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db.engine import transaction
 from app.errors import ValidationFailed
 from app.pricebook.audit import AuditEntry
 from app.pricebook.documents import encode_canonical
+from app.pricebook.load import decode_body
 from app.pricebook.publish import Publication
 from app.pricing.money import parse_quantity_milli
 from app.resources.control import control_of, run_publication
-from app.resources.fields import Amount, Body, Currency, Id, Instant, Name, Quantity, Sku
+from app.resources.fields import ID_PATTERN, Amount, Body, Currency, Id, Instant, Name, Quantity, Sku
+from app.resources.router import Reader
 from app.signals import queries
 from app.signals.facts import SIGNALS, Signal, newest, too_far_ahead
 from app.web.auth import Principal, requires
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
+from app.web.pagination import Cursor, Limit, cut_page, decode_cursor
 from app.web.routing import strict_route
 
 Sender = Annotated[Principal, Depends(requires("signals"))]
+_Sku = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only the facts of this SKU.")]
 _FACTS_MAX: Final = 10_000
 _BODY_BYTES: Final = 8 << 20
 
@@ -62,7 +67,7 @@ class SalesTaken(BaseModel):
 
 
 def signal_routers() -> list[APIRouter]:
-    """`PUT /v1/signals/...` and `POST /v1/sales`."""
+    """`PUT` and `GET /v1/signals/...`, and `POST /v1/sales`."""
     facts = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=strict_route(body_bytes=_BODY_BYTES))
     for signal in SIGNALS:
         _add(facts, signal)
@@ -94,6 +99,32 @@ def _add(router: APIRouter, signal: Signal) -> None:
         response_model=FactsTaken,
         openapi_extra=IDEMPOTENT,
     )
+
+    async def list_facts(
+        request: Request, principal: Reader, sku: _Sku = None, limit: Limit = 100, cursor: Cursor = None
+    ) -> Response:
+        """By SKU: of each key the newest fact, which is the one in force."""
+        return await _list_facts(request, signal, sku=sku, limit=limit, cursor=cursor)
+
+    fact: Any = signal.reply_model
+    router.add_api_route(
+        f"/{signal.path}",
+        list_facts,
+        methods=["GET"],
+        operation_id=f"list{signal.singular}Facts",
+        summary=f"List facts: {signal.path}",
+        response_model=create_model(
+            f"{signal.singular}FactPage", __doc__="One page.", items=(list[fact], ...), next=(str | None, ...)
+        ),
+    )
+
+
+async def _list_facts(request: Request, signal: Signal, *, sku: str | None, limit: int, cursor: str | None) -> Response:
+    after = "" if cursor is None else decode_cursor(cursor, str)[0]
+    async with transaction(control_of(request).engine) as connection:
+        found = await connection.exec_driver_sql(queries.FACT_PAGE, (signal.resource, after, sku or "", limit + 1))
+        page, following = cut_page(found.all(), limit, lambda row: (row.id,))
+    return json_reply({"items": [decode_body(row.body) for row in page], "next": following}).response()
 
 
 async def _put_facts(request: Request, principal: Principal, signal: Signal, facts: list[Any]) -> Response:

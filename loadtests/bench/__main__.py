@@ -1,11 +1,9 @@
 """The figures of the README: each a ratio against a named reference of the same run, measured in turn.
 
-    python -m loadtests.bench [--only P1,P6] [--seconds N] [--quick] [--output FILE]
+    python -m loadtests.bench [--only P1,P6] [--seconds N] [--quick] [--output README.md]
 
-Needs wrk. The server runs on one core, wrk on the other, Postgres where it likes. A quiet machine, or the spread tells.
-
-P7 (the kernel against a numba loop) is not here: there is no numba twin of the kernel with the same answers, and a loop that answers
-less would be no reference.
+Rows that share a shop are measured on one that is loaded once. Needs wrk. The server runs on one core, wrk on the other, Postgres where it
+likes. A quiet machine, or the spread tells.
 """
 
 import argparse
@@ -14,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from loadtests.bench.page import NoPlace, with_table, write_table
 from loadtests.bench.plan import plan_of
 from loadtests.bench.processes import MissingTool, compiled_imports, require_tools
 from loadtests.bench.rows import ROWS, measure
@@ -26,15 +25,18 @@ def main() -> int:
     parser.add_argument("--only", help=f"comma list of {', '.join(ROWS)}")
     parser.add_argument("--seconds", type=float, help="length of one run, at least 1")
     parser.add_argument("--quick", action="store_true", help="short and small, to see that it runs; the figures mean little")
-    parser.add_argument("--output", type=Path, help="write the table to this file as well")
+    parser.add_argument("--output", type=Path, help="put the table between the marks of this file, for example README.md")
     arguments = parser.parse_args()
     wanted = ROWS if arguments.only is None else tuple(name.strip().upper() for name in arguments.only.split(","))
     if unknown := [name for name in wanted if name not in ROWS]:
         parser.error(f"there is no row {', '.join(unknown)}")
     try:
         require_tools()
-    except MissingTool as missing:
-        print(f"bench: {missing}", file=sys.stderr)
+        if arguments.output is not None:
+            # Asked before, not after a quarter of an hour.
+            with_table(arguments.output.read_text(), as_markdown([]), rows=ROWS)
+    except (MissingTool, NoPlace, OSError) as problem:
+        print(f"bench: {problem}", file=sys.stderr)
         return 2
     # Servers that were started are ended on the way out, which the default way of SIGTERM would not do.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -46,7 +48,7 @@ def main() -> int:
     print(table)
     print(f"{plan.rounds} rounds of {plan.seconds:g} s, {time.monotonic() - began:.0f} s in all.", file=sys.stderr)
     if arguments.output is not None:
-        arguments.output.write_text(table)
+        write_table(arguments.output, table, rows=ROWS)
     return 1 if failed else 0
 
 

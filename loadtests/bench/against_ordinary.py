@@ -13,9 +13,8 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores, free_port, running, wait_until_listening
 from loadtests.bench.quotes import FEW, MANY, Arm, in_turn
 from loadtests.bench.rig import Shop, ask_all, baskets, serving, target, write_lines
-from loadtests.bench.stats import Figure, Reach, ratios, spread
+from loadtests.bench.stats import Figure, Reach, ratios, spread, thousands
 from loadtests.bench.wrk import Target
-from loadtests.books import shop as make_shop
 
 
 def ordinary_rows(plan: Plan, shop: Shop) -> list[Figure]:
@@ -24,7 +23,7 @@ def ordinary_rows(plan: Plan, shop: Shop) -> list[Figure]:
     bodies = baskets(plan.n_baskets, plan.n_skus)
     file = write_lines(shop.folder / "baskets.jsonl", bodies)
     documents = shop.folder / "documents.msgpack"
-    documents.write_bytes(msgspec.msgpack.encode(make_shop(n_skus=plan.n_skus, n_promotions=plan.n_promotions)))
+    documents.write_bytes(msgspec.msgpack.encode(shop.documents))
     port, log = free_port(), shop.folder / "ordinary.log"
     command = [sys.executable, "-m", "loadtests.bench.ordinary", str(port), str(documents), shop.url]
     with contextlib.ExitStack() as stack:
@@ -40,17 +39,18 @@ def ordinary_rows(plan: Plan, shop: Shop) -> list[Figure]:
             for name, one in (("ours", ours), ("ordinary", ordinary))
         }
         # The ordinary one needs seconds for its first answers to 256 clients.
-        measured = in_turn(plan._replace(seconds=max(5.0, plan.seconds)), shop, arms, core=core.load)
+        longer = plan._replace(seconds=max(5.0, plan.seconds), rounds=min(3, plan.rounds))
+        measured = in_turn(longer, shop, arms, core=core.load)
     figures = []
     for connections, bound in ((FEW, 25.0), (MANY, 40.0)):
         own, other = ([load.per_second for load in measured[f"{name} {connections}"]] for name in ("ours", "ordinary"))
         own_us, other_us = (
             spread([load.cpu_us for load in measured[f"{name} {connections}"]]).median for name in ("ours", "ordinary")
         )
-        beside = f"{spread(own).median:,.0f} against {spread(other).median:,.0f} requests/s; CPU a request {own_us:.0f} against {other_us:,.0f} µs"
-        beside += f"; the totals of {n_lines:,} lines are equal"
+        beside = f"{thousands(spread(own).median)} against {thousands(spread(other).median)} requests/s"
+        beside += f"; CPU a request {thousands(own_us)} against {thousands(other_us)} µs; the totals of {thousands(n_lines)} lines are equal"
         what = f"durable quote / pydantic, Python loops and an ORM commit, {connections} connections"
-        figures.append(Figure("P4", what, ratios(own, other), "×", Reach("at_least", bound), beside.replace(",", " ")))
+        figures.append(Figure("P4", what, ratios(own, other), "×", Reach("at_least", bound), beside))
     return figures
 
 

@@ -13,7 +13,7 @@ from loadtests.bench.open_model import Job, Run, require_punctual
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores
 from loadtests.bench.rig import Service, Shop, ask_all, baskets, serving, settle, write_lines
-from loadtests.bench.stats import Figure, InvalidRun, Reach, quantile, ratios, spread
+from loadtests.bench.stats import Figure, InvalidRun, Reach, quantile, ratios, spread, thousands
 
 _PER_SECOND: Final = 1_000.0
 _PER_SECOND_PUBLISHING: Final = 200.0
@@ -83,13 +83,12 @@ def publish_rows(plan: Plan, shop: Shop) -> list[Figure]:
                 compile_ms.append((value_of(after, f"{_COMPILE}_sum") - value_of(before, f"{_COMPILE}_sum")) / n * 1e3)
                 calm_p99.append(quantile(calm.latency_s, 0.99))
                 busy_p99.append(quantile(busy.latency_s, 0.99))
-    n_promotions = f"{plan.n_promotions * 10:,}".replace(",", " ")
     beside = f"{changes} publications, one after another with pauses of {_PAUSE_S:g} s"
     p99 = f"{_ms(busy_p99)} against {_ms(calm_p99)} ms at {_PER_SECOND_PUBLISHING:g} quotes/s"
     return [
         Figure(
             "P10",
-            f"work off the loop to publish one changed rule of {n_promotions}",
+            f"work off the loop to publish one changed rule of {thousands(plan.n_promotions * 10)}",
             spread(compile_ms),
             " ms",
             Reach("at_most", 20.0),

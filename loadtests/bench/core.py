@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from app.pricebook.last_good import read_last_good, write_last_good
+from app.pricebook.last_good import LastGood
 from app.pricing.basket import Basket
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
@@ -42,8 +42,8 @@ def density(rounds: int, n_skus: int) -> dict[str, Any]:
     baskets = _baskets(640, n_skus)
     n_lines = sum(len(one.skus) for one in baskets)
     books = {
-        "many": _book(shop(n_skus=n_skus, n_promotions=n_skus)),
-        "few": _book(shop(n_skus=n_skus, n_promotions=n_skus // 100)),
+        "many": book_of(shop(n_skus=n_skus, n_promotions=n_skus)),
+        "few": book_of(shop(n_skus=n_skus, n_promotions=n_skus // 100)),
     }
     gc.freeze()
     works = {"engine": _engine, "quotes": _remembering}
@@ -59,14 +59,16 @@ def density(rounds: int, n_skus: int) -> dict[str, Any]:
     return {"us": us, "candidates": pairs}
 
 
-def order_promotions(rounds: int, _: int) -> dict[str, Any]:
+def order_promotions(rounds: int, n_skus: int) -> dict[str, Any]:
     """P9: µs of CPU of a basket of 20 lines with 12 order promotions that compete, and without them."""
-    plain = shop(n_skus=200, n_promotions=0)
-    with_them: Documents = {**plain, "promotions": _competing()}
-    books = {"with": _book(with_them), "without": _book(plain)}
+    plain = shop(n_skus=n_skus, n_promotions=n_skus // 2)
+    with_them: Documents = {**plain, "promotions": {**plain["promotions"], **_competing()}}
+    books = {"with": book_of(with_them), "without": book_of(plain)}
     rng = Random(11)
-    lines = [[{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(200), 20)] for _ in range(640)]
-    baskets = [_understood({"currency": "USD", "channel": "web", "lines": one}) for one in lines]
+    lines = [
+        [{"sku": f"SKU-{row}", "quantity": rng.choice((1, 2, 3))} for row in rng.sample(range(n_skus), 20)] for _ in range(640)
+    ]
+    baskets = [understood({"currency": "USD", "channel": "web", "lines": one}) for one in lines]
     gc.freeze()
     us: dict[str, list[float]] = {f"{together} {name}": [] for together in (1, _TOGETHER) for name in books}
     for number in range(rounds + 2):
@@ -76,15 +78,17 @@ def order_promotions(rounds: int, _: int) -> dict[str, Any]:
                 if number >= 2:
                     us[f"{together} {name}"].append(took_us)
     priced = price_baskets(books["with"], baskets[:_TOGETHER])
-    applied = float(priced.outcome.is_applied.sum()) / _TOGETHER
-    return {"us": us, "applied": applied}
+    is_order_level = priced.applications.rule >= books["with"].promotions.n_line_level
+    applied = float((priced.outcome.is_applied & is_order_level).sum()) / _TOGETHER
+    candidates = price_baskets(books["without"], baskets).applications.line.size / (20 * len(baskets))
+    return {"us": us, "applied": applied, "candidates": candidates}
 
 
 def million(_: int, n_skus: int) -> dict[str, Any]:
     """P11, first half: write the documents of a shop to disk as a service does. The second half reads them in a fresh process."""
     documents = shop(n_skus=n_skus, n_promotions=1_000, rules_per_line=1)
     path = Path(tempfile.mkdtemp(prefix="centwise-bench-")) / "book"
-    write_last_good(path, _rows(documents))
+    LastGood(path).write(_rows(documents), None)
     return {"path": str(path)}
 
 
@@ -92,8 +96,9 @@ def compile_file(_: int, __: int) -> dict[str, Any]:
     """P11, second half: the documents of the file named on standard input, compiled and held as a service holds them."""
     empty_bytes = memory_bytes("self")
     began_s = time.perf_counter()
-    rows = read_last_good(Path(sys.stdin.readline().strip()))
-    assert rows is not None
+    kept = LastGood(Path(sys.stdin.readline().strip())).read()
+    assert kept is not None
+    rows = kept.rows
     read_s, rows_bytes = time.perf_counter() - began_s, memory_bytes("self")
     began_s = time.perf_counter()
     book = compile_price_book(rows)
@@ -166,16 +171,18 @@ def _rows(documents: Documents) -> BookRows:
     )
 
 
-def _book(documents: Documents) -> PriceBook:
+def book_of(documents: Documents) -> PriceBook:
+    """The documents compiled."""
     return compile_price_book(_rows(documents))
 
 
 def _baskets(n_baskets: int, n_skus: int) -> list[Basket]:
     rng = Random(7)
-    return [_understood(basket(rng, n_skus)) for _ in range(n_baskets)]
+    return [understood(basket(rng, n_skus)) for _ in range(n_baskets)]
 
 
-def _understood(body: Mapping[str, Any]) -> Basket:
+def understood(body: Mapping[str, Any]) -> Basket:
+    """A request as the core sees it."""
     return basket_of(read_quote(json.dumps(body).encode()), _AT_MS)
 
 

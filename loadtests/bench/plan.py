@@ -20,4 +20,4 @@ def plan_of(*, seconds: float | None, is_quick: bool) -> Plan:
     """The plan: the sizes that performance.md names, or for a quick look a tenth of them."""
     if is_quick:
         return Plan(max(1.0, seconds or 1.0), 2, 2_000, 1_000, 200, 2_000, 0.1, True)
-    return Plan(max(1.0, seconds or 5.0), 5, 20_000, 10_000, 2_000, 60_000, 0.001, False)
+    return Plan(max(1.0, seconds or 3.0), 5, 20_000, 10_000, 2_000, 60_000, 0.001, False)

@@ -2,13 +2,26 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores
-from loadtests.bench.rig import Shop, ask_all, baskets, echoing, serving, settle, target, write_lines
-from loadtests.bench.stats import Figure, InvalidRun, Reach, Spread, ratios, spread
+from loadtests.bench.rig import (
+    Service,
+    Shop,
+    ask_all,
+    baskets,
+    echoing,
+    live_candidates,
+    serving,
+    settle,
+    skus_of,
+    target,
+    write_lines,
+)
+from loadtests.bench.stats import Figure, InvalidRun, Reach, ratios, spread, thousands
 from loadtests.bench.wrk import Load, Target, drive
 
 MANY: Final = 256
@@ -23,70 +36,96 @@ class Arm(NamedTuple):
     connections: int
 
 
+class Against(NamedTuple):
+    """A service and bare uvicorn that knows its replies to the same bodies."""
+
+    service: Service
+    file: Path
+    echo: Target  # without a path and without bodies
+    size: str  # of requests and replies to `/v1/quotes`, and the live candidates of their lines
+
+
 def quote_rows(plan: Plan, shop: Shop) -> list[Figure]:
     """Run all arms in turn, round after round, and compare them round by round."""
     core = cores()
-    bodies = baskets(plan.n_baskets, plan.n_skus)
-    file = write_lines(shop.folder / "baskets.jsonl", bodies)
-    with contextlib.ExitStack() as stack:
-        service = stack.enter_context(serving(shop, core=core.server))
-        quotes = ask_all(service, "/v1/quotes", bodies)
-        previews = ask_all(service, "/v1/preview", bodies)
-        replies = {f"q{number}": reply for number, reply in enumerate(quotes)}
-        replies |= {f"p{number}": reply for number, reply in enumerate(previews)}
-        echo = stack.enter_context(echoing(replies, shop.folder, core=core.server, headers=service.headers))
+    with _against_echo(plan, shop, {"q": "/v1/quotes", "p": "/v1/preview"}) as (service, file, echo, size):
         durable = target(service, "/v1/quotes", file)
-        preview = target(service, "/v1/preview", file, prefix="p")
         echo_quote = echo._replace(path="/v1/quotes", bodies=file, prefix="q")
-        echo_preview = echo._replace(path="/v1/preview", bodies=file, prefix="p")
         many = write_lines(shop.folder / "many-baskets.jsonl", baskets(plan.n_many_baskets, plan.n_skus, seed=8))
         arms = {
             "echo 256": Arm(echo_quote, MANY),
             "durable 256": Arm(durable, MANY),
-            "echo preview 256": Arm(echo_preview, MANY),
-            "preview 256": Arm(preview, MANY),
+            "echo preview 256": Arm(echo._replace(path="/v1/preview", bodies=file, prefix="p"), MANY),
+            "preview 256": Arm(target(service, "/v1/preview", file, prefix="p"), MANY),
             "different 256": Arm(durable._replace(bodies=many), MANY),
             "echo 64": Arm(echo_quote, FEW),
             "durable 64": Arm(durable, FEW),
         }
         measured = in_turn(plan, shop, arms, core=core.load)
-    rates = {name: [load.per_second for load in loads] for name, loads in measured.items()}
+    n_different = f"{thousands(plan.n_many_baskets)} different baskets in place of {thousands(plan.n_baskets)}"
     cpu = {name: [load.cpu_us for load in loads] for name, loads in measured.items()}
-    size = f"{sum(map(len, bodies)) / len(bodies):,.0f} bytes in, {sum(map(len, quotes)) / len(quotes):,.0f} out".replace(
-        ",", " "
-    )
-
-    def figure(row: str, what: str, own: str, reference: str, bound: float, more: str = "") -> Figure:
-        beside = f"{_rates(rates, own, reference)}; CPU a request {_cpu(cpu, own, reference)}{more}"
-        return Figure(row, what, ratios(rates[own], rates[reference]), "", Reach("at_least", bound), beside)
-
     return [
-        figure("P1", "durable quote / bare uvicorn, 256 connections", "durable 256", "echo 256", 0.60, f"; {size}"),
-        figure("P1", "durable quote / bare uvicorn, 64 connections", "durable 64", "echo 64", 0.50),
-        Figure(
-            "P1",
-            f"the same with {plan.n_many_baskets:,} different baskets in place of {plan.n_baskets:,}".replace(",", " "),
-            ratios(rates["different 256"], rates["echo 256"]),
-            "",
-            None,
-            f"{_rates(rates, 'different 256', 'echo 256')}; CPU a request {_cpu(cpu, 'different 256', 'echo 256')}",
-        ),
-        figure("P2", "not stored / bare uvicorn, 256 connections", "preview 256", "echo preview 256", 0.72),
+        _figure("P1", "durable quote / bare uvicorn, 256 connections", measured, ("durable 256", "echo 256"), 0.60, f"; {size}"),
+        _figure("P1", "durable quote / bare uvicorn, 64 connections", measured, ("durable 64", "echo 64"), 0.50),
+        _figure("P1", f"the same with {n_different}, 256 connections", measured, ("different 256", "echo 256")),
+        _figure("P2", "not stored / bare uvicorn, 256 connections", measured, ("preview 256", "echo preview 256"), 0.72),
         Figure(
             "P3",
             "CPU of durable / not stored, 256 connections",
             ratios(cpu["durable 256"], cpu["preview 256"]),
             "×",
             Reach("at_most", 1.15),
-            f"{_cpu(cpu, 'durable 256', 'preview 256')} a request",
+            f"{_cpu(measured, 'durable 256', 'preview 256')} a request",
         ),
     ]
+
+
+def all_live_rows(plan: Plan, shop: Shop) -> list[Figure]:
+    """P1 once more, on a shop where every promotion is in force."""
+    with _against_echo(plan, shop, {"q": "/v1/quotes"}) as (service, file, echo, size):
+        arms = {
+            "echo": Arm(echo._replace(path="/v1/quotes", bodies=file, prefix="q"), MANY),
+            "durable": Arm(target(service, "/v1/quotes", file), MANY),
+        }
+        measured = in_turn(plan, shop, arms, core=cores().load)
+    what = "the same where every rule is in force, 256 connections"
+    return [_figure("P1", what, measured, ("durable", "echo"), more=f"; {size}")]
+
+
+@contextlib.contextmanager
+def _against_echo(plan: Plan, shop: Shop, paths: Mapping[str, str]) -> Iterator[Against]:
+    """Both servers on one core; `paths` by the prefix of their replies' indices."""
+    core = cores()
+    bodies = baskets(plan.n_baskets, plan.n_skus)
+    file = write_lines(shop.folder / "baskets.jsonl", bodies)
+    with serving(shop, core=core.server) as service:
+        answered = {prefix: ask_all(service, path, bodies) for prefix, path in paths.items()}
+        replies = {f"{prefix}{number}": reply for prefix, own in answered.items() for number, reply in enumerate(own)}
+        in_bytes, out_bytes = (sum(map(len, texts)) / len(texts) for texts in (bodies, answered["q"]))
+        size = f"{thousands(in_bytes)} bytes in, {thousands(out_bytes)} out"
+        with echoing(replies, shop.folder, core=core.server, headers=service.headers) as echo:
+            yield Against(service, file, echo, f"{size}; {live_candidates(shop, skus_of(bodies))}")
+
+
+def _figure(
+    row: str,
+    what: str,
+    measured: Mapping[str, Sequence[Load]],
+    pair: tuple[str, str],
+    bound: float | None = None,
+    more: str = "",
+) -> Figure:
+    """Requests a second of one arm against those of another."""
+    own, reference = ([load.per_second for load in measured[name]] for name in pair)
+    rates = f"{thousands(spread(own).median)} against {thousands(spread(reference).median)} requests/s"
+    beside = f"{rates}; CPU a request {_cpu(measured, *pair)}{more}"
+    return Figure(row, what, ratios(own, reference), "", None if bound is None else Reach("at_least", bound), beside)
 
 
 def in_turn(plan: Plan, shop: Shop, arms: Mapping[str, Arm], *, core: int) -> dict[str, list[Load]]:
     """A B C A B C ..., after one short run of each that warms everything up and is thrown away."""
     for arm in arms.values():
-        drive(arm.target, connections=arm.connections, seconds=min(5.0, plan.seconds), core=core)
+        drive(arm.target, connections=arm.connections, seconds=min(2.0, plan.seconds), core=core)
     measured: dict[str, list[Load]] = {name: [] for name in arms}
     for _ in range(plan.rounds):
         settle(shop)
@@ -105,13 +144,6 @@ def _valid_run(name: str, arm: Arm, *, seconds: float, core: int) -> Load:
     return drive(arm.target, connections=arm.connections, seconds=seconds, core=core)
 
 
-def _rates(rates: Mapping[str, list[float]], own: str, reference: str) -> str:
-    return f"{_thousands(spread(rates[own]))} against {_thousands(spread(rates[reference]))} requests/s"
-
-
-def _cpu(cpu: Mapping[str, list[float]], own: str, reference: str) -> str:
-    return f"{spread(cpu[own]).median:.0f} against {spread(cpu[reference]).median:.0f} µs"
-
-
-def _thousands(value: Spread) -> str:
-    return f"{value.median:,.0f}".replace(",", " ")
+def _cpu(measured: Mapping[str, Sequence[Load]], own: str, reference: str) -> str:
+    own_us, other_us = (spread([load.cpu_us for load in measured[name]]).median for name in (own, reference))
+    return f"{own_us:.0f} against {other_us:.0f} µs"

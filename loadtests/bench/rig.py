@@ -10,7 +10,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from subprocess import Popen
@@ -26,7 +27,7 @@ from app.db.migrate import upgrade
 from app.web.keys import make_key
 from loadtests.bench.processes import free_port, running, wait_until_listening
 from loadtests.bench.wrk import Target
-from loadtests.books import Documents, basket
+from loadtests.books import Documents, basket, live_rules
 
 ORDER: Final = ("attributes", "price-lists", "products", "prices", "guardrails", "sale-prices", "promotions", "coupons")
 _SCOPES: Final = ["quote", "read", "write", "signals", "simulate"]
@@ -39,6 +40,7 @@ class Shop(NamedTuple):
     postgres_pid: int
     key: str
     folder: Path
+    documents: Documents
 
 
 class Service(NamedTuple):
@@ -95,9 +97,15 @@ def loaded_shop(server: EmbeddedPostgres, documents: Documents, folder: Path) ->
     database = Database(urlunsplit(urlsplit(server.url)._replace(path=f"/{name}")), connect_seconds=10)
     try:
         asyncio.run(upgrade(database))
-        shop = Shop(database.url, server.pid, asyncio.run(_make_key(database)), own)
+        shop = Shop(database.url, server.pid, asyncio.run(_make_key(database)), own, documents)
+        began_s = time.monotonic()
         with serving(shop) as service:
             _import(service, documents)
+        print(
+            f"a shop of {len(documents['promotions'])} promotions is loaded: {time.monotonic() - began_s:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
         yield shop
     finally:
         asyncio.run(_execute(server.url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
@@ -145,6 +153,17 @@ def baskets(n_baskets: int, n_skus: int, *, seed: int = 7) -> list[bytes]:
     """Bodies of quotes, as JSON in one line each."""
     rng = Random(seed)
     return [json.dumps(basket(rng, n_skus), separators=(",", ":")).encode() for _ in range(n_baskets)]
+
+
+def live_candidates(shop: Shop, skus: Sequence[str]) -> str:
+    """How many promotions in force list the SKU of a line and need no code, on average over these lines, as the figures tell it."""
+    live = live_rules(shop.documents, datetime.now(UTC))
+    return f"{sum(live[sku] for sku in skus) / len(skus):.1f} live candidates a line"
+
+
+def skus_of(bodies: Iterable[bytes]) -> list[str]:
+    """The SKU of each line of these quotes."""
+    return [line["sku"] for body in bodies for line in json.loads(body)["lines"]]
 
 
 def write_lines(path: Path, bodies: Iterable[bytes]) -> Path:

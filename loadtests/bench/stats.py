@@ -97,6 +97,15 @@ def as_markdown(results: Sequence[Figure | Unmeasured]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def thousands(value: float) -> str:
+    """A whole number in groups of three digits.
+
+    >>> thousands(1234567.8)
+    '1 234 568'
+    """
+    return f"{value:,.0f}".replace(",", " ")
+
+
 def _number(value: float) -> str:
     """Three digits that say something.
 
@@ -107,5 +116,5 @@ def _number(value: float) -> str:
         return "0"
     size = abs(value)
     if size >= 100:
-        return f"{value:,.0f}".replace(",", " ")
+        return thousands(value)
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.1 else f"{value:.3f}"

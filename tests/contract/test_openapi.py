@@ -40,7 +40,7 @@ PROMISED = {
     ),
     *((method, f"/v1/{name}") for name in ("policy", "publishing-policy") for method in ("PUT", "GET", "DELETE")),
     *(("GET", f"/v1/{name}") for name in RESOURCES),
-    *(("PUT", f"/v1/signals/{name}") for name in ("costs", "stock", "competitors", "demand")),
+    *((method, f"/v1/signals/{name}") for name in ("costs", "stock", "competitors", "demand") for method in ("PUT", "GET")),
     ("POST", "/v1/sales"),
     ("POST", "/v1/import"),
     ("GET", "/v1/export"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.db.engine import Database
+from app.db.migrate import upgrade
 
 
 def free_port() -> int:
@@ -85,6 +86,20 @@ def test_a_configured_database_is_migrated_served_and_replayed(fresh_database: D
     assert (migrated.returncode, migrated.stdout) == (0, "The schema is current.\n")
     assert replayed.returncode == 0
     assert replayed.stdout.startswith("0 decisions, 0 lines, all equal")
+
+
+@pytest.mark.parametrize("does", ["serve", "demo"])
+async def test_a_server_that_may_lose_commits_is_refused_in_one_line(fresh_database: Database, tmp_path: Path, does: str) -> None:
+    await upgrade(fresh_database)
+    connection = await fresh_database.connect()
+    await connection.execute(f"ALTER DATABASE {fresh_database.url.rpartition('/')[2]} SET synchronous_commit = off")
+    await connection.close()
+
+    refused = run(does, env=environment(tmp_path, PRICING_DATABASE_URL=fresh_database.url, PRICING_PORT=str(free_port())))
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("centwise: the server may lose acknowledged decisions: synchronous_commit is off")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ def _is_on(shop: Shop, request: Request, promotion: Body | None) -> bool:
 
 
 def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given) -> Outcome:
-    """Apply the promotions to the lines, in sequence."""
+    """Apply the promotions to the lines, in sequence; what they leave to tell is put into its order at the end."""
     outcome = Outcome()
+    told: dict[str, tuple[int, int]] = {}
     facts = facts_of(shop, request)
     exclusive_wins = shop.policy("exclusive_wins")
 
@@ -79,12 +80,16 @@ def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given
         if not scope:
             if named:
                 outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
+                told[rule] = 2, given.naming[rule][0]
             continue
+        told[rule] = (1, 0) if promotion["level"] == "order" else (0, lines.index(scope[0]))
         why = _take_turn(shop, rule, named, Turn(facts, lines, scope), outcome)
         if why is None:
             outcome.applied.append(rule)
         else:
             outcome.not_applied.append({"rule": rule, **named, **why})
+    for entries in (outcome.not_applied, outcome.next_benefit):
+        entries.sort(key=lambda entry: told[entry["rule"]])  # stable: the sequence within
     return outcome
 
 

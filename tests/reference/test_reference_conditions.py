@@ -148,8 +148,8 @@ def test_each_code_that_does_nothing_has_its_reason() -> None:
     found = give("GONE1", "NONE", "A2", "B1", "A1", "C1", "D1")
 
     assert found["not_applied"] == [
-        {"rule": "b", "code": "B1", "reason": "no_matching_lines"},
         {"rule": "d", "code": "D1", "reason": "min_quantity_not_met", "needed": "5"},
+        {"rule": "b", "code": "B1", "reason": "no_matching_lines"},
         {"rule": "a", "code": "A1", "reason": "code_redundant"},
         {"code": "GONE1", "reason": "code_invalid"},
         {"code": "NONE", "reason": "code_invalid"},

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, MILLI, Int64s, round_mul_div
 from app.pricing.params import ParamProblem, PositiveAmountMinor
-from app.pricing.rewards import Level, Reward, Turn, take
+from app.pricing.rewards import Level, Reward, Turn, caps_of
 
 KIND: Final = "amount_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -44,6 +44,11 @@ def is_local(params: Params) -> bool:
     return params.cap is None and params.per != "across"
 
 
+def is_by_line(params: Params) -> bool:
+    """A cap or an amount across ties lines together."""
+    return params.cap is None and params.per != "across"
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
@@ -69,11 +74,15 @@ def pack(params: Sequence[Params]) -> Packed:
 def reward(packed: Packed, turn: Turn) -> Reward:
     """round(amount × quantity) or the amount on each line, or the amount across the lines."""
     amount, per = packed.amount_minor[turn.row], packed.per[turn.row]
-    app = turn.lines.group
-    by_unit = round_mul_div(np.where(per == _UNIT, amount, 0)[app], turn.quantity_milli, MILLI, turn.policy.rounding)
-    by_line = np.where(per == _LINE, amount, 0)[app]
-    line = np.where(turn.is_eligible, by_unit + by_line, 0)
-    return take(turn, line=line, across=np.where(per == _ACROSS, amount, 0), cap=packed.cap_minor[turn.row])
+    is_across = per == _ACROSS
+    across = np.where(is_across, amount, 0) if is_across.any() else None
+    line = None
+    if not is_across.all():
+        amount, per = np.where(is_across, 0, amount)[turn.lines.group], per[turn.lines.group]
+        is_unit = per == _UNIT
+        by_unit = round_mul_div(np.where(is_unit, amount, 0), turn.quantity_milli, MILLI, turn.policy.rounding)
+        line = np.where(is_unit, by_unit, amount)
+    return Reward(line_minor=line, across_minor=across, cap_minor=caps_of(packed.cap_minor, turn.row))
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.money import AMOUNT_E7_MAX, E7, Int64s, parse_unit_price_e4, round_div
+from app.pricing.money import AMOUNT_E7_MAX, E7, INT64_MAX, Int64s, parse_unit_price_e4, round_div
 from app.pricing.params import ParamProblem, UnitPrice
-from app.pricing.rewards import Level, Reward, Turn, take
+from app.pricing.rewards import Level, Reward, Turn
 
 KIND: Final = "fixed_price"
 LEVELS: Final[tuple[Level, ...]] = ("line",)
@@ -36,6 +36,11 @@ def is_local(params: Params) -> bool:
     return True
 
 
+def is_by_line(params: Params) -> bool:
+    """Each line has its own price."""
+    return True
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
@@ -55,10 +60,11 @@ def pack(params: Sequence[Params]) -> Packed:
 def reward(packed: Packed, turn: Turn) -> Reward:
     """What the line costs now less round(unit price × quantity), where that is positive."""
     unit = packed.unit_e4[turn.row][turn.lines.group]
+    quantity = turn.quantity_milli
     # A price whose amount would pass the bounds lies above any line and does nothing.
-    is_bounded = turn.is_eligible & (unit <= AMOUNT_E7_MAX // turn.quantity_milli)
-    fixed = round_div(np.where(is_bounded, unit, 0) * turn.quantity_milli, E7, turn.policy.rounding)
-    return take(turn, line=np.where(is_bounded, np.maximum(turn.running_minor - fixed, 0), 0))
+    is_bounded = unit <= AMOUNT_E7_MAX // quantity
+    fixed = round_div(np.where(is_bounded, unit, 0) * quantity, E7, turn.policy.rounding)
+    return Reward(down_to_minor=np.where(is_bounded, fixed, INT64_MAX))
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

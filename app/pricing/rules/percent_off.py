@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, take_percent
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of, caps_of
 
 KIND: Final = "percent_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -39,6 +39,11 @@ def is_local(params: Params) -> bool:
     return params.cap is None
 
 
+def is_by_line(params: Params) -> bool:
+    """A cap ties lines together."""
+    return params.cap is None
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
@@ -63,7 +68,11 @@ def pack(params: Sequence[Params]) -> Packed:
 
 def reward(packed: Packed, turn: Turn) -> Reward:
     """round(base × percent), on each line or once over the order."""
-    return take_percent(turn, packed.off_ppm[turn.row], packed.base[turn.row], cap=packed.cap_minor[turn.row])
+    return Reward(
+        off_ppm=packed.off_ppm[turn.row],
+        base=base_of(packed.base[turn.row], turn.policy),
+        cap_minor=caps_of(packed.cap_minor, turn.row),
+    )
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

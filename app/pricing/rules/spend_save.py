@@ -73,6 +73,11 @@ def is_local(params: Params) -> bool:
     return False
 
 
+def is_by_line(params: Params) -> bool:
+    """The running spend is known at its turn."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
@@ -101,21 +106,24 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     first = packed.steps.first[turn.row]
     threshold, max_times = packed.steps.threshold[first], packed.max_times[turn.row]
     times = np.minimum(spend // threshold, max_times)
-    found = take_step(
-        turn,
+    found, offer = take_step(
         packed.steps,
+        turn.row,
         spend,
+        turn.policy,
         times=np.where(max_times > 1, times, 1),
-        unit=np.full(turn.row.size, Unit.MINOR, np.int64),
+        unit=Unit.MINOR,
         below=Reason.MIN_SPEND_NOT_MET,
     )
     # What repeats offers its next multiple instead of a next step.
     offers_again = (max_times > 1) & (times >= 1) & (times < max_times)
-    return found._replace(
-        next_step=np.where(offers_again, first, found.next_step),
-        next_needed=np.where(offers_again, (times + 1) * threshold - spend, found.next_needed),
-        next_times=np.where(offers_again, times + 1, 1),
-    )
+    if offers_again.any():
+        offer = offer._replace(
+            next_step=np.where(offers_again, first, offer.next_step),
+            next_needed=np.where(offers_again, (times + 1) * threshold - spend, offer.next_needed),
+            next_times=np.where(offers_again, times + 1, 1),
+        )
+    return found._replace(offer=offer)
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

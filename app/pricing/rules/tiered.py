@@ -71,6 +71,11 @@ def is_local(params: Params) -> bool:
     return False
 
 
+def is_by_line(params: Params) -> bool:
+    """A percentage by a quantity or by the customer's figures is known before; an amount is taken across the lines."""
+    return params.by != "spend" and all(step.amount is None for step in params.steps)
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """The customer's figure, when that is the measure."""
     return (params.by,) if params.by.startswith("customer.") else ()
@@ -81,7 +86,6 @@ class Packed(NamedTuple):
 
     by: Int64s
     steps: Steps
-    by_of_step: Int64s
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -94,28 +98,46 @@ def pack(params: Sequence[Params]) -> Packed:
                 for one in params
             ]
         ),
-        np.array([_BY[one.by] for one in params for _ in one.steps], np.int64),
     )
 
 
 def reward(packed: Packed, turn: Turn) -> Reward:
     """The percentage or amount of the step that the measure reaches."""
     by = packed.by[turn.row]
-    of_scope = np.where(by == _QUANTITY, turn.lines.sum(turn.quantity_milli), spend_of_scope(turn))
-    of_customer = np.where(by == _CUSTOMER_ORDERS, turn.orders, turn.spend_minor)
-    measure = np.where(by >= _CUSTOMER_ORDERS, of_customer, of_scope)
-    is_missing = (by >= _CUSTOMER_ORDERS) & (measure == ABSENT)
-    found = take_step(turn, packed.steps, np.maximum(measure, 0), times=None, unit=_UNITS[by], below=Reason.TIER_NOT_REACHED)
-    is_there = ~is_missing
-    return found._replace(
-        line_minor=np.where(is_there[turn.lines.group], found.line_minor, 0),
-        across_minor=np.where(is_there, found.across_minor, 0),
-        reason=np.where(is_there, found.reason, Reason.ATTRIBUTE_MISSING),
-        next_step=np.where(is_there, found.next_step, -1),
+    measure = _measure(by, turn)
+    found, offer = take_step(
+        packed.steps,
+        turn.row,
+        np.maximum(measure, 0),
+        turn.policy,
+        times=None,
+        unit=_UNITS[by],
+        below=Reason.TIER_NOT_REACHED,
     )
+    is_missing = measure == ABSENT
+    if not is_missing.any():
+        return found._replace(offer=offer)
+    return found._replace(
+        off_ppm=None if found.off_ppm is None else np.where(is_missing, 0, found.off_ppm),
+        across_minor=None if found.across_minor is None else np.where(is_missing, 0, found.across_minor),
+        offer=offer._replace(
+            reason=np.where(is_missing, Reason.ATTRIBUTE_MISSING, offer.reason),
+            next_step=np.where(is_missing, -1, offer.next_step),
+        ),
+    )
+
+
+def _measure(by: Int64s, turn: Turn) -> Int64s:
+    """What each application's steps measure (n_apps,); a figure that the request does not carry is ABSENT."""
+    measure = turn.lines.sum(turn.quantity_milli)
+    if not by.any():
+        return measure
+    for kind, figure in ((_SPEND, spend_of_scope(turn)), (_CUSTOMER_ORDERS, turn.orders), (_CUSTOMER_SPEND, turn.spend_minor)):
+        measure = np.where(by == kind, figure, measure)
+    return measure
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
     """What the next step gives, and how much of the measure is missing."""
-    by = int(packed.by_of_step[step])
+    by = int(packed.by[np.searchsorted(packed.steps.first, step, side="right") - 1])
     return {_NEEDED[by]: format_milli(needed) if by == _QUANTITY else needed, **offered(packed.steps, step, times)}

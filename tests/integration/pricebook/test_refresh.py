@@ -14,7 +14,7 @@ from app.db.engine import Database, DatabaseUnreachable
 from app.errors import VersionNotReached
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
-from app.pricebook.last_good import read_last_good
+from app.pricebook.last_good import LastGood
 from app.pricebook.load import NoSuchVersion
 from app.pricebook.refresh import Refresher
 from app.pricebook.versions import BookVersions
@@ -149,14 +149,14 @@ async def test_a_book_on_disk_of_another_database_is_replaced(
     writer = refresher_of(fresh_database, BookHolder(), last_good=path)
     await writer.start()
     await writer.close()
-    stored = read_last_good(path)
+    stored = LastGood(path).read()
     holder = BookHolder()
     elsewhere = refresher_of(database, holder, last_good=path)
     await elsewhere.start()
     await elsewhere.close()
 
     assert stored is not None
-    assert stored.version == 3
+    assert stored.rows.version == 3
     assert holder.version == 0
 
 

@@ -71,6 +71,47 @@ async def test_each_sort_of_fact_has_its_key(
     assert keys == [(f"signals-{path}", document_id)]
 
 
+async def test_the_facts_in_force_are_listed_as_they_were_sent(client: httpx.AsyncClient) -> None:
+    await client.put("/v1/signals/costs", json=[cost("7", TUESDAY), cost("6", MONDAY), cost("3", MONDAY, "B")])
+    await client.put("/v1/signals/costs", json=[cost("8", WEDNESDAY)])
+    listed = await client.get("/v1/signals/costs")
+    none = await client.get("/v1/signals/competitors")
+
+    assert listed.json() == {"items": [cost("8", WEDNESDAY), cost("3", MONDAY, "B")], "next": None}
+    assert none.json() == {"items": [], "next": None}
+
+
+async def test_facts_are_listed_page_by_page(client: httpx.AsyncClient) -> None:
+    facts = [{"sku": sku, "units": "5", "at": MONDAY} for sku in ("A", "B", "C")]
+    await client.put("/v1/signals/stock", json=facts)
+    first = (await client.get("/v1/signals/stock", params={"limit": 2})).json()
+    second = (await client.get("/v1/signals/stock", params={"limit": 2, "cursor": first["next"]})).json()
+    forged = await client.get("/v1/signals/stock", params={"cursor": "W10"})
+
+    assert first["items"] + second["items"] == facts
+    assert second["next"] is None
+    assert paths(forged) == ["cursor"]
+
+
+async def test_the_facts_of_one_sku_are_not_those_of_skus_that_begin_like_it(client: httpx.AsyncClient) -> None:
+    """`A-2`, `A1` and `A~` sort before, between and behind the keys `A`, `A|EUR` and `A|USD`."""
+    skus = ("A", "A-2", "A1", "A~", "B")
+    await client.put("/v1/signals/demand", json=[{"sku": sku, "index": "2", "at": MONDAY} for sku in skus])
+    await client.put(
+        "/v1/signals/costs", json=[cost("7", MONDAY, sku) | {"currency": currency} for sku in skus for currency in ("USD", "EUR")]
+    )
+    demand = await client.get("/v1/signals/demand", params={"sku": "A"})
+    costs = await client.get("/v1/signals/costs", params={"sku": "A", "limit": 1})
+    more = await client.get("/v1/signals/costs", params={"sku": "A", "limit": 1, "cursor": costs.json()["next"]})
+
+    assert [fact["sku"] for fact in demand.json()["items"]] == ["A"]
+    assert [(fact["sku"], fact["currency"]) for fact in costs.json()["items"] + more.json()["items"]] == [
+        ("A", "EUR"),
+        ("A", "USD"),
+    ]
+    assert more.json()["next"] is None
+
+
 async def test_facts_from_the_future_are_refused(client: httpx.AsyncClient) -> None:
     ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
     reply = await client.put("/v1/signals/costs", json=[cost("7", MONDAY), cost("7", ahead)])

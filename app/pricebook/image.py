@@ -1,0 +1,160 @@
+"""A compiled book as a file has it: a small tree of plain values, and the arrays as they lie in memory.
+
+Only classes of the price book can come out of a file, and only a file of the very same code is taken: another release, another
+interpreter or other time zone rules compile the documents anew.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, cast
+from zoneinfo import TZPATH
+
+import numpy as np
+
+import app.pricing
+from app.pricing import book as books
+from app.pricing.conditions import ConditionTable
+from app.pricing.endings import Endings
+from app.pricing.guardrails import Guardrails
+from app.pricing.policy import Policy
+from app.pricing.price_lists import PriceEntries, PriceLists
+from app.pricing.promotions import Promotions
+from app.pricing.rewards import Steps
+from app.pricing.rules import KINDS
+from app.pricing.sale_prices import SalePrices
+from app.pricing.schedule import ScheduleTable
+from app.pricing.scope import Assortment, ScopeIndex
+from app.pricing.strategies import STRATEGIES
+from app.pricing.strategy import StrategyTable
+from app.pricing.vocabulary import Attribute, Type, Vocabulary
+
+_CLASSES: Final[dict[str, Any]] = {
+    f"{one.__module__}:{one.__qualname__}": one
+    for one in (
+        books.PriceBook,
+        books.Named,
+        books.Sources,
+        Assortment,
+        ConditionTable,
+        Endings,
+        Guardrails,
+        Policy,
+        PriceEntries,
+        PriceLists,
+        Promotions,
+        SalePrices,
+        ScheduleTable,
+        ScopeIndex,
+        Steps,
+        StrategyTable,
+        *(cast(Any, module).Packed for module in (*KINDS.values(), *STRATEGIES.values())),
+    )
+}
+# Longer tuples of equal things are kept as each of them once, and a number for each place.
+_REPEATED: Final = 64
+
+type Buffers = list[Any]
+
+
+@cache
+def fingerprint() -> str:
+    """Tells apart everything that gives an image its meaning besides the documents."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{sys.version_info[:3]} {sys.byteorder} {np.__version__} {_time_zones()}".encode())
+    for root in (Path(app.pricing.__file__ or "").parent, Path(__file__)):
+        for file in sorted(root.rglob("*.py")) if root.is_dir() else (root,):
+            digest.update(file.name.encode() + b"\n" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _time_zones() -> str:
+    for folder in TZPATH:
+        for name in ("tzdata.zi", "+VERSION"):
+            if (file := Path(folder) / name).exists():
+                with file.open("rb") as lines:
+                    return lines.readline().decode(errors="replace")
+        if (file := Path(folder) / "UTC").exists():
+            return str(file.stat().st_mtime_ns)
+    # The package of that name stands in where the system has none.
+    return str(import_module("tzdata").IANA_VERSION) if find_spec("tzdata") else ""
+
+
+def image_of(value: Any, buffers: Buffers) -> Any:
+    """A value as a tree of plain values; arrays and bytes are put to the buffers."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if isinstance(value, np.ndarray):
+        buffers.append(np.ascontiguousarray(value))
+        return ["array", len(buffers) - 1, value.dtype.str, list(value.shape)]
+    if isinstance(value, Vocabulary):
+        declared = [[name, int(one.type), one.is_personal] for name, one in value.declared.items()]
+        return ["vocabulary", declared, list(value.texts)]
+    if isinstance(value, dict):
+        return ["dict", image_of(tuple(value), buffers), image_of(tuple(value.values()), buffers)]
+    if isinstance(value, frozenset):
+        return ["set", sorted(value)]
+    kind = type(value)
+    if is_dataclass(kind) or hasattr(kind, "_fields"):
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        assert name in _CLASSES, name
+        names = [field.name for field in fields(kind)] if is_dataclass(kind) else kind._fields
+        return ["table", name, [image_of(getattr(value, one), buffers) for one in names]]
+    assert kind is tuple, kind
+    if all(type(one) in (str, int) for one in value):
+        return ["plain", list(value)]
+    if len(value) > _REPEATED and all(type(one) is tuple for one in value):
+        number_of: dict[Any, int] = {}
+        places = np.fromiter((number_of.setdefault(one, len(number_of)) for one in value), np.int64, len(value))
+        return ["repeated", image_of(tuple(number_of), buffers), image_of(places, buffers)]
+    return ["tuple", [image_of(one, buffers) for one in value]]
+
+
+def value_of(image: Any, buffers: Buffers) -> Any:
+    """The value of such a tree. Raises KeyError, IndexError, TypeError or ValueError when it is not one."""
+    if not isinstance(image, list):
+        return image
+    return _READERS[image[0]](*image[1:], buffers=buffers)
+
+
+def _array(number: int, dtype: str, shape: list[int], *, buffers: Buffers) -> Any:
+    return np.frombuffer(buffers[number], dtype).reshape(shape)
+
+
+def _vocabulary(declared: list[tuple[str, int, bool]], texts: list[str], *, buffers: Buffers) -> Vocabulary:
+    vocabulary = Vocabulary({name: Attribute(Type(number), is_personal) for name, number, is_personal in declared})
+    vocabulary.texts = {text: number for number, text in enumerate(texts)}
+    return vocabulary
+
+
+def _dict(keys: Any, values: Any, *, buffers: Buffers) -> dict[Any, Any]:
+    return dict(zip(value_of(keys, buffers), value_of(values, buffers), strict=True))
+
+
+def _table(name: str, values: list[Any], *, buffers: Buffers) -> Any:
+    return _CLASSES[name](*(value_of(one, buffers) for one in values))
+
+
+def _repeated(distinct: Any, places: Any, *, buffers: Buffers) -> tuple[Any, ...]:
+    return tuple(map(value_of(distinct, buffers).__getitem__, value_of(places, buffers).tolist()))
+
+
+def _tuple(values: Iterable[Any], *, buffers: Buffers) -> tuple[Any, ...]:
+    return tuple(value_of(one, buffers) for one in values)
+
+
+_READERS: Final[dict[str, Callable[..., Any]]] = {
+    "array": _array,
+    "vocabulary": _vocabulary,
+    "dict": _dict,
+    "set": lambda values, *, buffers: frozenset(values),
+    "table": _table,
+    "plain": lambda values, *, buffers: tuple(values),
+    "repeated": _repeated,
+    "tuple": _tuple,
+}

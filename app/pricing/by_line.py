@@ -1,0 +1,99 @@
+"""Promotions that work line by line: each of their lines takes its turn by itself, many lines at once.
+
+What they want is asked before the turns and comes down to three columns: a percentage of the running amount, an amount, and an
+amount that the line comes down to. A turn is then a handful of operations, whatever kinds take part in it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.pricing.groups import Groups
+from app.pricing.money import PPM, Bools, Int64s, round_div
+from app.pricing.policy import Policy
+from app.pricing.rewards import BASE_INITIAL, BASE_RUNNING, Reward
+from app.pricing.stacking import Lines
+from app.pricing.taken import Taken
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What is wanted of each line (n_pairs,); None where nothing of the sort is wanted of any."""
+
+    off_ppm: Int64s | None  # of the running amount
+    amount_minor: Int64s | None
+    down_to_minor: Int64s | None
+
+    def at(self, pair: Int64s) -> "Wanted":
+        """The columns of some pairs (n,)."""
+        return Wanted(
+            *(None if column is None else column[pair] for column in (self.off_ppm, self.amount_minor, self.down_to_minor))
+        )
+
+    def of(self, running_minor: Int64s, low: int, high: int, policy: Policy) -> Int64s:
+        """What the pairs from `low` to `high` want of what their lines cost now; at most that."""
+        wanted = np.zeros(high - low, np.int64)
+        if self.off_ppm is not None:
+            wanted = round_div(running_minor * self.off_ppm[low:high], PPM, policy.rounding)
+        if self.amount_minor is not None:
+            wanted += self.amount_minor[low:high]
+        if self.down_to_minor is not None:
+            wanted += np.maximum(running_minor - self.down_to_minor[low:high], 0)
+        return np.minimum(wanted, running_minor, out=wanted)
+
+
+def wanted_of(reward: Reward, groups: Groups, line: Int64s, lines: Lines, policy: Policy) -> Wanted:
+    """What a reward wants of the lines: percentages of amounts that promotions do not change are amounts themselves."""
+    amount = reward.line_minor
+    if reward.off_ppm is None:
+        return Wanted(None, amount, reward.down_to_minor)
+    off_ppm = reward.off_ppm[groups.group]
+    if reward.base is not None:
+        base = reward.base[groups.group]
+        unchanging = np.where(base == BASE_INITIAL, lines.subtotal_minor[line], lines.list_minor[line])
+        fixed = np.where(base == BASE_RUNNING, 0, round_div(unchanging * off_ppm, PPM, policy.rounding))
+        amount = fixed if amount is None else amount + fixed
+        off_ppm = np.where(base == BASE_RUNNING, off_ppm, 0)
+    return Wanted(off_ppm, amount, reward.down_to_minor)
+
+
+@dataclass(slots=True)
+class ByLine:
+    """Pairs of promotions that work line by line, turn after turn, and what they took (n_pairs,)."""
+
+    first: list[int]  # (n_turns + 1,) delimits the turns
+    pair: Int64s  # of the live pairs
+    app: Int64s
+    line: Int64s
+    wanted: Wanted
+    cell: Int64s | None  # of the promotion's group on the line
+    is_on_sale: Bools | None  # the line is, and the promotion does not apply then
+    taken_minor: Int64s
+    given_back_minor: Int64s
+    is_blocked: Bools | None  # None: there is no exclusive promotion
+    is_grouped: Bools
+
+    def take_turn(self, turn: int, lines: Lines, taken: Taken, policy: Policy) -> None:
+        """Let the pairs of one turn take what they want; no line occurs twice in it."""
+        low, high = self.first[turn], self.first[turn + 1]
+        line = self.line[low:high]
+        running = lines.running_minor[line]
+        wanted = self.wanted.of(running, low, high, policy)
+        if self.is_on_sale is not None:
+            wanted *= ~self.is_on_sale[low:high]
+        if self.is_blocked is not None:
+            is_blocked = self.is_blocked[low:high] = taken.is_blocked(self.app[low:high], line)
+            wanted *= ~is_blocked
+        if self.cell is not None:
+            cell = self.cell[low:high]
+            is_grouped = self.is_grouped[low:high] = taken.by_group[cell]
+            wanted *= ~is_grouped
+            taken.mark_cells(cell[wanted.nonzero()[0]])
+        if self.is_blocked is not None:
+            took = wanted.nonzero()[0]
+            taken.mark_exclusive(self.app[low:high][took], line[took])
+        left = running - wanted
+        kept = np.maximum(left, lines.lowest_minor[line])
+        lines.running_minor[line] = kept
+        self.taken_minor[low:high] = wanted
+        np.subtract(kept, left, out=self.given_back_minor[low:high])

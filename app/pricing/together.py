@@ -1,0 +1,224 @@
+"""Promotions whose lines take their turn as one: amounts across lines, caps, running measures, and all order promotions."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from app.pricing.allocation import allocate_within
+from app.pricing.asking import Offers, ask
+from app.pricing.by_line import wanted_of
+from app.pricing.groups import Groups
+from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_div
+from app.pricing.policy import Policy
+from app.pricing.promotions import Promotions
+from app.pricing.reasons import Reason
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, Kind, Level, Reward
+from app.pricing.stacking import NO_RULE, Lines, Orders
+from app.pricing.taken import Taken
+from app.pricing.verdicts import Scoped, Verdict, judge
+from app.pricing.vocabulary import Facts
+
+
+class Work(NamedTuple):
+    """What all turns of a batch work with."""
+
+    promotions: Promotions
+    kinds: Mapping[str, Kind]
+    facts: Facts
+    lines: Lines
+    orders: Orders
+    policy: Policy
+
+
+class Live(NamedTuple):
+    """The applications of one level whose conditions may hold, by basket and sequence."""
+
+    level: Level
+    app: Int64s  # (n_live,) among all applications
+    rule: Int64s
+    basket: Int64s
+    groups: Groups
+    line: Int64s  # (n_pairs,)
+    is_on_sale: Bools | None  # (n_pairs,) the line is, and the promotion does not apply then
+
+
+class Turned(NamedTuple):
+    """What became of applications (n,) at their turn: of those that failed their condition, that no line was open to, and of the others."""
+
+    failed: Int64s  # of the live applications
+    verdict: Verdict | None  # of those that failed
+    closed: Int64s
+    closed_reason: Int64s
+    settled: Int64s
+    is_applied: Bools
+    offers: Offers  # by place among the settled
+    pair: Int64s  # of the live pairs
+    taken_minor: Int64s
+    given_back_minor: Int64s
+    amount_minor: Int64s  # of the settled, at order level
+    dropped_minor: Int64s
+    dropped_rule: Int64s
+
+
+_NONE = np.zeros(0, np.int64)
+_NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
+
+
+def take_turn(work: Work, live: Live, taken: Taken, chosen: Int64s) -> Turned:
+    """Let applications that cannot feel one another take their turn."""
+    promotions = work.promotions
+    turned = _NOBODY
+    is_late = promotions.conditions.is_judged_late[live.rule[chosen]]
+    if is_late.any():
+        late = chosen[is_late]
+        pair, groups = live.groups.chosen(late)
+        scoped = Scoped(live.basket[late], groups, live.line[pair], work.lines, work.orders)
+        verdict = judge(promotions.conditions, work.facts, live.rule[late], work.orders.context[live.basket[late]], scoped)
+        fails = ~verdict.holds
+        turned = turned._replace(failed=late[fails], verdict=verdict.only(fails))
+        is_open = ~is_late
+        is_open[is_late] = verdict.holds
+        chosen = chosen[is_open]
+    pair, groups = live.groups.chosen(chosen)
+    is_closed = _closed(work, live, taken, chosen, pair, groups)
+    if is_closed is not None:
+        why, is_closed_pair = is_closed
+        is_open = groups.any(~is_closed_pair)
+        if not is_open.all():
+            closed = (~is_open).nonzero()[0]
+            turned = turned._replace(closed=chosen[closed], closed_reason=why[groups.starts[closed]])
+            kept, groups = groups.only(is_open)
+            chosen, pair, is_closed_pair = chosen[is_open], pair[kept], is_closed_pair[kept]
+        is_eligible = ~is_closed_pair
+    else:
+        is_eligible = None
+    return turned if chosen.size == 0 else _settle(work, live, taken, turned, chosen, pair, groups, is_eligible)
+
+
+def _closed(work: Work, live: Live, taken: Taken, chosen: Int64s, pair: Int64s, groups: Groups) -> tuple[Int64s, Bools] | None:
+    """Which pairs the applications may not discount, and why; None where they may discount all."""
+    line = live.line[pair]
+    causes: list[tuple[Reason, Bools]] = []
+    if live.level == "line":
+        app = chosen[groups.group]
+        if taken.is_exclusive is not None:
+            causes.append((Reason.EXCLUSIVE_TAKEN, taken.is_blocked(app, line)))
+        if taken.group_place is not None:
+            causes.append((Reason.GROUP_TAKEN, taken.by_group[taken.cell(app, line)]))
+    else:
+        basket = live.basket[chosen]
+        is_blocked = work.lines.is_exclusively_taken[line]
+        if taken.is_exclusive is not None:
+            is_blocked |= taken.is_blocked(chosen, basket)[groups.group]
+        causes.append((Reason.EXCLUSIVE_TAKEN, is_blocked))
+        if taken.group_place is not None:
+            causes.append((Reason.GROUP_TAKEN, taken.by_group[taken.cell(chosen, basket)][groups.group]))
+    if live.is_on_sale is not None:
+        causes.insert(0, (Reason.ON_SALE, live.is_on_sale[pair]))
+    causes = [(reason, is_so) for reason, is_so in causes if is_so.any()]
+    if not causes:
+        return None
+    why = np.zeros(pair.size, np.int64)
+    for reason, is_so in reversed(causes):
+        why[is_so] = reason
+    return why, why > 0
+
+
+def _settle(
+    work: Work,
+    live: Live,
+    taken: Taken,
+    turned: Turned,
+    chosen: Int64s,
+    pair: Int64s,
+    groups: Groups,
+    is_eligible: Bools | None,
+) -> Turned:
+    """Limit rewards to what is left, to caps and to guardrails."""
+    lines, policy, line, rule, basket = work.lines, work.policy, live.line[pair], live.rule[chosen], live.basket[chosen]
+    reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy)
+    running = lines.running_minor[line]
+    if is_eligible is not None:
+        running = np.where(is_eligible, running, 0)
+    room = np.maximum(running - lines.lowest_minor[line], 0)
+    if live.level == "line":
+        wanted = wanted_of(reward, groups, line, lines, policy).of(running, 0, pair.size, policy)
+        across = reward.across_minor
+    else:
+        wanted = np.zeros(pair.size, np.int64)
+        across = _across(work, reward, groups, line, running, is_eligible)
+    amount, weight = _allocated(reward, across, groups, wanted, running)
+    is_allocated = amount > 0
+    dropped, dropped_rule = np.zeros(chosen.size, np.int64), np.full(chosen.size, NO_RULE, np.int64)
+    if is_allocated.any():
+        is_apart = is_allocated[groups.group]
+        # A cap shrinks rewards and never moves them: no line takes more than its own.
+        most = room if weight is running else np.minimum(room, np.where(is_apart, weight, 0))
+        split = allocate_within(
+            amount,
+            np.where(is_apart, weight, 0),
+            most,
+            groups,
+            remainder=policy.remainder,
+            rounding=policy.rounding,
+        )
+        given_back = np.where(is_apart, 0, np.maximum(wanted - room, 0))
+        took = np.where(is_apart, split.taken_minor, wanted)
+        dropped = split.dropped_minor
+        if dropped.any():
+            at = (split.is_fixed & (lines.floor_rule[line] >= 0)).nonzero()[0][::-1]
+            dropped_rule[groups.group[at]] = lines.floor_rule[line[at]]
+    else:
+        took, given_back = wanted, np.maximum(wanted - room, 0)
+    lines.running_minor[line] -= took - given_back
+    if live.level == "order":
+        is_applied = is_allocated
+        taken.mark(chosen[is_applied], basket[is_applied])
+    else:
+        is_applied = groups.any(took > 0)
+        touched = took.nonzero()[0]
+        taken.mark(chosen[groups.group[touched]], line[touched])
+    return turned._replace(
+        settled=chosen,
+        is_applied=is_applied,
+        offers=offers,
+        pair=pair,
+        taken_minor=took,
+        given_back_minor=given_back,
+        amount_minor=amount,
+        dropped_minor=dropped,
+        dropped_rule=dropped_rule,
+    )
+
+
+def _across(
+    work: Work, reward: Reward, groups: Groups, line: Int64s, running_minor: Int64s, is_eligible: Bools | None
+) -> Int64s | None:
+    """What order promotions want across their lines: their amount, and their percentage once over the eligible lines."""
+    if reward.off_ppm is None:
+        return reward.across_minor
+    of = running_minor
+    if reward.base is not None:
+        base = reward.base[groups.group]
+        of = np.where(base == BASE_INITIAL, work.lines.subtotal_minor[line], of)
+        of = np.where(base == BASE_LIST, work.lines.list_minor[line], of)
+        if is_eligible is not None:
+            of = np.where(is_eligible, of, 0)
+    percent = round_mul_div(groups.sum(of), reward.off_ppm, PPM, work.policy.rounding)
+    return percent if reward.across_minor is None else percent + reward.across_minor
+
+
+def _allocated(reward: Reward, across: Int64s | None, groups: Groups, wanted: Int64s, running: Int64s) -> tuple[Int64s, Int64s]:
+    """The amount of each application that is split over its lines (n_apps,), 0 where none is, and the weights."""
+    amount = np.zeros(groups.starts.size, np.int64) if across is None else np.minimum(across, groups.sum(running))
+    if reward.cap_minor is None:
+        return amount, running
+    amount = np.minimum(amount, reward.cap_minor)
+    is_capped = groups.sum(wanted) > reward.cap_minor
+    if not is_capped.any():
+        return amount, running
+    return np.where(is_capped, reward.cap_minor, amount), np.where(is_capped[groups.group], wanted, running)
+
+
+assert AMOUNT_MINOR_MAX * 2 < 2**63  # the sum of an amount and a percentage

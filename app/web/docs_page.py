@@ -1,0 +1,46 @@
+"""`/docs`: the page that reads the OpenAPI document, with all that it is made of served from here.
+
+A shop's network may have no way out, and a page of ours has no business telling others who reads it.
+"""
+
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+_FILES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+
+def add_docs_page(api: FastAPI) -> None:
+    """Serves the page and its files. Its addresses are relative, so that it works behind a prefix as well."""
+    script, style = (f"docs/{name}" for name in _FILES)
+    page = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title=api.title,
+        swagger_js_url=script,
+        swagger_css_url=style,
+        # No picture, so that no browser asks for one.
+        swagger_favicon_url="data:,",
+        # By default the page would show the document to a validator on the internet.
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+
+    async def show(_: Request) -> Response:
+        return page
+
+    api.add_route("/docs", show, include_in_schema=False)
+    folder = Path(str(resources.files("fastapi_offline") / "static"))
+    for name, media_type in _FILES.items():
+        api.add_route(f"/docs/{name}", _file(folder / name, media_type), include_in_schema=False)
+
+
+def _file(path: Path, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    async def show(_: Request) -> Response:
+        return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    return show

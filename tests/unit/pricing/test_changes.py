@@ -1,0 +1,173 @@
+"""A book made from the one before it by what changed is, array for array, the book compiled anew."""
+
+from dataclasses import fields
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.pricebook.document_table import table_of
+from app.pricebook.documents import replace_documents
+from app.pricing.book import BookError, BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
+from app.pricing.conditions import ConditionTable
+from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
+from tests.reference.generate import random_book, random_instant
+
+_SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exclusive", "requires_code", "not_on_sale")
+
+
+def test_a_book_of_changes_is_the_book_compiled_anew() -> None:
+    compared = spliced = 0
+    for seed in range(60):
+        rng = Random(seed)
+        documents = random_book(rng)
+        documents["promotions"] |= {f"more-{name}": body for name, body in documents["promotions"].items()}
+        at_us = random_instant(rng)
+        rows = BookRows(
+            1,
+            at_us,
+            {
+                resource: table_of({name: Document(body, 1) for name, body in bodies.items()})
+                for resource, bodies in documents.items()
+            },
+        )
+        book = compiled_or_none(rows, None)
+        for version in range(2, 8):
+            if book is None:
+                break
+            # Now and then another day, on which weekly schedules are laid out anew.
+            at_us += rng.choice((1_000_000, 90_000_000_000))
+            changes = [change for _ in range(rng.randint(1, 4)) for change in random_change(rng, rows)]
+            changed = BookRows(version, at_us, replace_documents(rows.documents, changes))
+            later, fresh = compiled_or_none(changed, book), compiled_or_none(changed, None)
+            assert (later is None) == (fresh is None)
+            if later is None or fresh is None:
+                continue
+
+            assert plain(later) == plain(fresh), (seed, version)
+            spliced += later.assortment is book.assortment
+            compared += 1
+            book, rows = later, changed
+    assert spliced > 150
+    assert compared > 200
+
+
+def test_problems_are_told_alike() -> None:
+    told = 0
+    for seed in range(40):
+        rng = Random(seed)
+        documents = random_book(rng)
+        rows = BookRows(
+            1, 0, {resource: {name: Document(body, 1) for name, body in bodies.items()} for resource, bodies in documents.items()}
+        )
+        book = compiled_or_none(rows, None)
+        if book is None:
+            continue
+        found = []
+        wrong = replace_documents(rows.documents, [random_mistake(rng, rows)])
+        for earlier in (book, None):
+            with pytest.raises(BookError) as refused:
+                compile_price_book(BookRows(2, 0, wrong), earlier)
+            found.append(set(refused.value.problems))
+
+        assert found[0] == found[1]
+        told += 1
+    assert told > 20
+
+
+def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
+    """Change, delete or add a promotion, a coupon or a price."""
+    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs"))
+    documents = rows.documents.get(resource, {})
+    if not documents:
+        return []
+    name = rng.choice(sorted(documents))
+    body = dict(documents[name].body)
+    deed = rng.random()
+    if deed < 0.2:
+        return [(resource, name, None)]
+    if resource == "promotions":
+        for field in rng.sample(_SWAPPED, rng.randint(0, 3)):
+            body[field] = documents[rng.choice(sorted(documents))].body.get(field)
+        new = f"{rng.choice('amz')}{rng.randint(0, 9)}" if deed < 0.5 else name
+        other = documents[rng.choice(sorted(documents))].body
+        if deed > 0.8:
+            body |= {key: other[key] for key in ("kind", "params", "level", "currency") if key in other}
+        return [(resource, new, Document(body, rng.randint(1, 9)))]
+    if resource == "prices":
+        other = documents[rng.choice(sorted(documents))].body
+        body |= {key: other[key] for key in ("unit_price", "tiers") if key in other}
+        if deed < 0.5:
+            body["valid_from"] = f"20{rng.randint(10, 40)}-01-01T00:00:00Z"
+            body["valid_to"] = None
+            name = "|".join((body["sku"], body.get("price_list") or "default", body["currency"], body["valid_from"]))
+        return [(resource, name, Document(body, 2))]
+    if resource == "coupons":
+        body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
+    return [(resource, name, Document(body, 2))]
+
+
+def random_mistake(rng: Random, rows: BookRows) -> tuple[str, str, Document | None]:
+    """Make one document wrong."""
+    price = rng.choice(sorted(rows.documents["prices"]))
+    price_body = rows.documents["prices"][price].body
+    promotion: dict[str, Any] = {"name": "x", "kind": "percent_off", "params": {"percent": "5"}, "scope": {}}
+    steps = [{"up_to": 4, "unit_price": "1"}, {"up_to": 3, "unit_price": "1"}]
+    return rng.choice(
+        (
+            ("promotions", "wrong", Document({**promotion, "kind": "none"}, 1)),
+            ("promotions", "wrong", Document({**promotion, "schedule": {"timezone": "Nowhere/At_All"}}, 1)),
+            ("prices", price, Document({**price_body, "unit_price": "1e3"}, 1)),
+            ("prices", price, Document({**price_body, "price_list": "nowhere"}, 1)),
+            ("prices", price, Document({**price_body, "currency": "???"}, 1)),
+            ("prices", price, Document({**price_body, "tiers": {"mode": "volume", "steps": steps}}, 1)),
+            ("prices", price, Document({**price_body, "valid_from": "2030-01-01", "tiers": None}, 1)),
+            ("coupons", "wrong", Document({"promotion": "nowhere", "codes": ["A"]}, 1)),
+        )
+    )
+
+
+def compiled_or_none(rows: BookRows, earlier: PriceBook | None) -> PriceBook | None:
+    try:
+        return compile_price_book(rows, earlier)
+    except BookError:
+        return None
+
+
+def plain(book: PriceBook) -> dict[str, Any]:
+    """A book as values that compare; arrays as their bytes, texts of conditions as themselves, since their numbers follow history."""
+    found = {
+        field.name: _plain(getattr(book, field.name)) for field in fields(book) if field.name not in ("sources", "vocabulary")
+    }
+    sources = book.sources._replace(documents={})
+    return {**found, "sources": _plain(sources), "texts": _texts(book.promotions.conditions, book.vocabulary)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, ConditionTable):
+        return _plain(tuple(value._replace(value=value.first, set_key=value.first)))
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if hasattr(value, "__slots__"):
+        return [_plain(getattr(value, name)) for name in value.__slots__]
+    return value
+
+
+def _texts(table: ConditionTable, vocabulary: Vocabulary) -> list[Any]:
+    """The value or the set of values of every node."""
+    text_of = {number: text for text, number in vocabulary.texts.items()}
+    found: list[Any] = []
+    for slot, value, number in zip(table.slot.tolist(), table.value.tolist(), table.value_set.tolist(), strict=True):
+        values = [value]
+        if number >= 0:
+            low, high = np.searchsorted(table.set_key, (number * VALUE_STRIDE, (number + 1) * VALUE_STRIDE))
+            values = (table.set_key[low:high] - number * VALUE_STRIDE - VALUE_SHIFT).tolist()
+        is_text = vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
+        found.append(sorted(text_of.get(one, str(one)) if is_text else str(one) for one in values))
+    return found
