@@ -197,7 +197,8 @@ class QuoteLane:
             if entry.key is not None and entry.key in earlier:
                 entry.outcome = _outcome_of_earlier(entry, earlier[entry.key])
             elif decision is not None:
-                entry.outcome = InternalError() if decision.id in failed else Answered(decision.reply, is_replay=False)
+                is_failed = bool(failed) and decision.id in failed
+                entry.outcome = InternalError() if is_failed else Answered(decision.reply, is_replay=False)
 
 
 def _fail(entry: Entry, problem: InternalError) -> None:

@@ -46,10 +46,10 @@ class Exchange:
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send the response, once. `headers` are lines that end in CRLF; whoever has left is not told."""
-        if self.disconnected:
+        transport = self._connection.transport
+        if self.disconnected or transport.is_closing():
             return
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        transport = self._connection.transport
         transport.writelines((_STATUS_LINES[status] + headers + end, body))
         self.response_complete = True
         if not self.keep_alive:
