@@ -137,23 +137,20 @@ class FrontTable:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def take(self, exchange: Exchange) -> bool:
+    def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take a plain request of a caller that is known; it is answered when its batch is done."""
         began_s = time.perf_counter()
-        endpoint, direct = self._direct[exchange.path]
-        headers = dict(exchange.headers)
-        if (
-            len(headers) != len(exchange.headers)
-            or headers.get(b"content-type") != b"application/json"
-            or len(exchange.body) > endpoint.octets_max
-        ):
+        endpoint, direct = self._direct[path]
+        fields = dict(headers)
+        is_plain = len(fields) == len(headers) and fields.get(b"content-type") == b"application/json"
+        if not is_plain or len(body) > endpoint.octets_max:
             return False
-        principal = self._callers.known(headers, exchange.client)
+        principal = self._callers.known(fields, exchange.client)
         if principal is None or not principal.holds("quote"):
             return False
-        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, headers.get(b"x-request-id"), began_s)
+        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, fields.get(b"x-request-id"), began_s)
         try:
-            taken.entry = direct.take(exchange.body, Asked(principal, headers), taken.answer)
+            taken.entry = direct.take(body, Asked(principal, fields), taken.answer)
         except Exception:  # noqa: BLE001 - the ordinary way comes to the same refusal, and answers it
             return False
         return taken.entry is not None

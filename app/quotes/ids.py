@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from struct import Struct
+from struct import Struct, unpack
 from typing import Final
 
 from asyncpg.pgproto.pgproto import UUID
@@ -53,12 +53,11 @@ class QuoteIds:
         if issued_ms != self._last_ms:
             self._last_ms = issued_ms
             self._tail = int.from_bytes(os.urandom(10)) >> 7
-        steps = os.urandom(4 * count)
         high = issued_ms << 16 | _VERSION_7
         tail = self._tail
         ids = []
-        for position in range(0, 4 * count, 4):
-            tail += 1 + int.from_bytes(steps[position : position + 4])
+        for step in unpack(f">{count}I", os.urandom(4 * count)):
+            tail += 1 + step
             ids.append(UUID(_PAIR.pack(high | tail >> 62, _VARIANT | tail & _LOW_BITS)))
         # 2^73 of room take 2^41 steps; nobody makes so many ids in a millisecond.
         assert tail < 1 << 74

@@ -16,7 +16,7 @@ from app.errors import Conflict, FieldError, IdempotencyMismatch, InternalError,
 from app.metrics import Metrics
 from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
-from app.quotes.parse import format_instant, instant_of, with_instant
+from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing
 from app.quotes.store import Claim, Decision, DecisionStore, Earlier
 from app.quotes.tokens import KeyRing
@@ -135,46 +135,49 @@ class QuoteLane:
             elif entry.key is not None and isinstance(entry.outcome, ValidationFailed):
                 entry.refusal = msgspec.json.encode(entry.outcome.errors)
         fresh = iter(self._ids.take(issued_ms, sum(entry.key is None for entry in priced)))
-        issued_text = format_instant(issued_ms)
+        at = at_member(issued_ms)
         expires_ms = issued_ms + self._quote_ttl_ms
-        instants = f'"issued_at":"{issued_text}","expires_at":"{format_instant(expires_ms)}",'
+        instants = f'"issued_at":"{format_instant(issued_ms)}","expires_at":"{format_instant(expires_ms)}",'
+        sign = self._keys.sign
         for start in range(0, len(priced), _DECIDED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             for entry in priced[start : start + _DECIDED_AT_ONCE]:
-                request, canonical, _ = entry.understood
+                request = entry.understood.request
                 encoded, book = entry.encoded, entry.book
                 assert encoded is not None
                 assert book is not None
+                _, body, subtotal_minor, discount_minor, total_minor, _ = encoded
+                version = book.version
                 quote_id = entry.key or next(fresh)
                 quote_text = str(quote_id)
                 customer_id = None if request.customer is None else request.customer.id
-                token = self._keys.sign(
+                token = sign(
                     quote_id=quote_text,
-                    version=book.version,
+                    version=version,
                     currency=request.currency,
-                    total_minor=encoded.total_minor,
+                    total_minor=total_minor,
                     issued_ms=issued_ms,
                     expires_ms=expires_ms,
                     customer_id=customer_id,
-                    body=encoded.body,
+                    body=body,
                 )
-                head = f'{{"id":"{quote_text}","version":{book.version},{instants}'
+                head = f'{{"id":"{quote_text}","version":{version},{instants}'
                 entry.decision = Decision(
                     issued_at,
                     quote_id,
-                    book.version,
+                    version,
                     request.currency,
                     request.channel,
                     customer_id,
                     request.codes,
-                    encoded.subtotal_minor,
-                    encoded.discount_minor,
-                    encoded.total_minor,
-                    len(request.lines),
+                    subtotal_minor,
+                    discount_minor,
+                    total_minor,
+                    entry.line_count,
                     entry.source,
-                    with_instant(canonical, request, issued_text),
-                    b"".join((head.encode(), encoded.body, b',"token":"', token, b'"}')),
+                    with_instant(entry.understood, at),
+                    b"".join((head.encode(), body, b',"token":"', token, b'"}')),
                 )
 
     async def _flush(
@@ -194,7 +197,8 @@ class QuoteLane:
             if entry.key is not None and entry.key in earlier:
                 entry.outcome = _outcome_of_earlier(entry, earlier[entry.key])
             elif decision is not None:
-                entry.outcome = InternalError() if decision.id in failed else Answered(decision.reply, is_replay=False)
+                is_failed = bool(failed) and decision.id in failed
+                entry.outcome = InternalError() if is_failed else Answered(decision.reply, is_replay=False)
 
 
 def _fail(entry: Entry, problem: InternalError) -> None:

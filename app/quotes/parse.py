@@ -18,7 +18,7 @@ from app.quotes.schemas import BATCH_LINES_MAX, LINES_MAX, SKU_PATTERN, BatchEnv
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _INSTANT_MS_MAX: Final = 7_258_118_400_000
-_POSITIONS: Final = tuple(str(position) for position in range(1, LINES_MAX + 1))
+_POSITIONS: Final = [str(position) for position in range(1, LINES_MAX + 1)]
 # Possessive, because no shorter match of a part could help the rest.
 _SKUS: Final = re.compile(rf"(?:{SKU_PATTERN}+\n)*+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -47,7 +47,10 @@ class Columns(NamedTuple):
 
 
 class Understood(NamedTuple):
-    """A quote's request that passed, and its canonical JSON: defaults left out, codes normalised, fields in the schema's order."""
+    """A quote's request that passed, and its canonical JSON: defaults left out, codes normalised, fields in the schema's order.
+
+    The lines are in the columns and no longer in the request.
+    """
 
     request: QuoteRequest
     canonical: bytes
@@ -64,7 +67,11 @@ def read_quote(raw: bytes) -> Understood:
     columns = _columns(request.lines, errors)
     if errors:
         raise ValidationFailed(errors=errors)
-    return Understood(request, encode_canonical(request) if is_changed else canonical, columns)
+    if is_changed:
+        canonical = encode_canonical(request)
+    # The columns say it all, and memory that is given back at once is still warm for the next request.
+    request.lines = []
+    return Understood(request, canonical, columns)
 
 
 def read_prices(raw: bytes) -> PricesRequest:
@@ -98,7 +105,7 @@ def read_batch_quotes(quotes: list[bytes]) -> Iterator[Understood | Problem]:
         except (MalformedJson, ValidationFailed) as problem:
             yield problem
             continue
-        line_count += len(understood.request.lines)
+        line_count += len(understood.columns.skus)
         if line_count > BATCH_LINES_MAX:
             raise ValidationFailed(
                 errors=[FieldError("quotes", "length", f"the quotes have more than {BATCH_LINES_MAX} lines together")]
@@ -146,9 +153,14 @@ def format_instant(instant_ms: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
-def with_instant(canonical: bytes, request: Context, instant_text: str) -> bytes:
-    """The request as understood: the canonical JSON with the instant it is priced at."""
-    return canonical if request.at is not None else canonical[:-1] + b',"at":"' + instant_text.encode() + b'"}'
+def at_member(instant_ms: int) -> bytes:
+    """The end of a request's canonical JSON that states the instant; see `with_instant`."""
+    return b',"at":"%s"}' % format_instant(instant_ms).encode()
+
+
+def with_instant(understood: Understood, at: bytes) -> bytes:
+    """The request as understood: the canonical JSON with the instant it is priced at, which is `at_member` of it."""
+    return understood.canonical[:-1] + at if understood.request.at is None else understood.canonical
 
 
 def normalise_code(code: str) -> str:
@@ -259,6 +271,8 @@ def _columns(lines: list[Line], errors: list[FieldError]) -> Columns:
             if line_id in seen:
                 errors.append(FieldError(f"lines[{index}].id", "duplicate_id", "another line has this id"))
             seen.add(line_id)
+    if line_ids == _POSITIONS[: len(line_ids)]:
+        line_ids = _POSITIONS[: len(line_ids)]
     # bool is not among the JSON types of a quantity, so a plain type test is enough here.
     quantities_milli = [
         quantity * MILLI if type(quantity := line.quantity) is int else _quantity_milli(line, lines, errors) for line in lines

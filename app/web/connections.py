@@ -107,9 +107,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if self._offered is not None:
-            before, self.cycle = self.cycle, Exchange(self, self.url, self.headers, b"".join(self._offered))  # type: ignore[assignment]
             assert self.direct is not None
-            if self.direct.take(self.cycle):  # type: ignore[arg-type]
+            exchange = Exchange(self)
+            before, self.cycle = self.cycle, exchange  # type: ignore[assignment]
+            if self.direct.take(exchange, self.url, self.headers, b"".join(self._offered)):
                 self._offered, self._is_in_body = None, False
                 return
             self.cycle = before

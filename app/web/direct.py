@@ -21,22 +21,19 @@ class _NobodyWaits:
 
 
 class Exchange:
-    """One request and the place for its response. In its connection it stands where uvicorn has its cycle.
+    """The place for the response to one request. In its connection it stands where uvicorn has its cycle.
 
     So requests behind it, a shutdown, a lost connection and garbage after it are treated as with any other request.
     """
 
-    __slots__ = ("_connection", "body", "disconnected", "headers", "keep_alive", "path", "response_complete")
+    __slots__ = ("_connection", "disconnected", "keep_alive", "response_complete")
 
     # What a connection asks of a cycle, and what is always so here: the body is whole and the response leaves in one go.
     more_body: Final = False
     response_started: Final = False
     message_event: Final = _NobodyWaits()
 
-    def __init__(self, connection: "BoundedHttpProtocol", path: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.path = path
-        self.headers = headers
-        self.body = body
+    def __init__(self, connection: "BoundedHttpProtocol") -> None:
         self.keep_alive = True
         self.disconnected = False
         self.response_complete = False
@@ -49,10 +46,10 @@ class Exchange:
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send the response, once. `headers` are lines that end in CRLF; whoever has left is not told."""
-        if self.disconnected:
+        transport = self._connection.transport
+        if self.disconnected or transport.is_closing():
             return
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        transport = self._connection.transport
         transport.writelines((_STATUS_LINES[status] + headers + end, body))
         self.response_complete = True
         if not self.keep_alive:
@@ -67,5 +64,8 @@ class Direct(Protocol):
     def direct_paths(self) -> Collection[bytes]:
         """Where: POSTs to other paths are not offered."""
 
-    def take(self, exchange: Exchange) -> bool:
-        """Take the request and answer it later, or leave it, which is free of effects: it then goes the ordinary way. Never raises."""
+    def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Take the request and answer it later, or leave it, which is free of effects: it then goes the ordinary way. Never raises.
+
+        Names of headers are in lower case. Nothing of the request is kept here, so that its memory is soon used again.
+        """

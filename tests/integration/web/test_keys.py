@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database, transaction
@@ -17,7 +17,7 @@ from app.db.tables import api_keys
 from app.errors import Unavailable
 from app.metrics import Metrics
 from app.web.access import Access
-from app.web.auth import Authenticator, new_key
+from app.web.auth import LOCAL, Authenticator, new_key
 from app.web.keys import KeyMade, keys_router, make_key
 from app.web.logs import failure_notes
 from app.web.problems import install_problem_handlers
@@ -207,3 +207,68 @@ async def test_the_open_mode_is_for_this_machine_only(
 ) -> None:
     async with service(database, open_loopback=True, client=client, host=host) as http:
         assert (await http.get("/v1/keys", headers=headers)).status_code == status
+
+
+async def test_a_key_is_known_at_once_from_its_second_use_until_its_end(fresh_database: Database) -> None:
+    ends_at = datetime.now(UTC) + timedelta(seconds=1)
+    lasting, ending = await made(fresh_database, "quote"), await made(fresh_database, "quote", expires_at=ends_at)
+    engine = fresh_database.engine()
+    callers = Authenticator(engine, open_loopback=False)
+    sent = [{b"authorization": f"Bearer {key.key}".encode()} for key in (lasting, ending)]
+
+    def known() -> list[str | None]:
+        found = [callers.known(headers, ("127.0.0.1", 5)) for headers in sent]
+        return [None if principal is None else principal.id for principal in found]
+
+    before = known()
+    for headers in sent:
+        await callers.authenticate({"headers": list(headers.items())})
+    used = known()
+    await callers.refresh()
+    read_anew = known()
+    while datetime.now(UTC) < ends_at:
+        await asyncio.sleep(0.05)
+    ended = known()
+    async with transaction(engine) as connection:
+        await connection.execute(update(api_keys).where(api_keys.c.id == lasting.id).values(revoked_at=datetime.now(UTC)))
+    await callers.refresh()
+    revoked = known()
+    await engine.dispose()
+
+    assert before == [None, None]
+    assert used == read_anew == [lasting.id, ending.id]
+    assert ended == [lasting.id, None]
+    assert revoked == [None, None]
+
+
+async def test_another_secret_of_a_known_key_is_not_known(database: Database) -> None:
+    key = await made(database, "quote")
+    engine = database.engine()
+    callers = Authenticator(engine, open_loopback=True)
+    await callers.authenticate({"headers": [(b"authorization", f"Bearer {key.key}".encode())]})
+    await engine.dispose()
+
+    assert callers.known({b"authorization": f"Bearer {key.key[:-1]}".encode()}, ("127.0.0.1", 5)) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "is_known"),
+    [
+        ({b"host": b"localhost:8000"}, "127.0.0.1", True),
+        ({b"host": b"[::1]:8000"}, "::1", True),
+        ({b"host": b"shop.example"}, "127.0.0.1", False),
+        ({}, "127.0.0.1", False),
+        ({b"host": b"localhost"}, "10.0.0.1", False),
+        ({b"host": b"localhost"}, "testclient", False),
+        ({b"host": b"localhost", b"x-forwarded-for": b"127.0.0.1"}, "127.0.0.1", False),
+        ({b"host": b"localhost", b"authorization": b"Bearer x"}, "127.0.0.1", False),
+    ],
+)
+async def test_who_is_local_on_an_open_service_is_known_at_once(
+    database: Database, headers: dict[bytes, bytes], address: str, is_known: bool
+) -> None:
+    engine = database.engine()
+
+    assert Authenticator(engine, open_loopback=True).known(headers, (address, 5)) == (LOCAL if is_known else None)
+    assert Authenticator(engine, open_loopback=False).known(headers, (address, 5)) is None
+    await engine.dispose()

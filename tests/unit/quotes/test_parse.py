@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.errors import MalformedJson, Problem, ValidationFailed
 from app.quotes.parse import (
+    at_member,
     basket_of,
     read_batch,
     read_batch_quotes,
@@ -175,7 +176,7 @@ def test_a_stated_instant_is_kept_in_utc_to_the_millisecond() -> None:
 
     assert msgspec.json.decode(understood.canonical)["at"] == "2026-11-27T08:00:00.123000Z"
     assert basket_of(understood, AT_MS).at_us == 1_795_766_400_123_000
-    assert with_instant(understood.canonical, understood.request, "never") == understood.canonical
+    assert with_instant(understood, b"never") == understood.canonical
 
 
 def test_the_stored_request_makes_the_same_basket() -> None:
@@ -194,7 +195,7 @@ def test_the_stored_request_makes_the_same_basket() -> None:
         )
     )
 
-    stored = with_instant(understood.canonical, understood.request, "2025-11-24T16:00:00.007Z")
+    stored = with_instant(understood, at_member(AT_MS))
 
     assert basket_of(read_stored(stored), 0) == basket_of(understood, AT_MS)
     assert basket_of(understood, AT_MS).quantities_milli == [2000, 350]
