@@ -37,7 +37,7 @@ def test_skus_alone_are_one_line_baskets_of_their_context() -> None:
         baskets = alone(context)
         partial = [False] * len(baskets)
 
-        one_by_one = encode_quotes(book, baskets, price_line_level(book, baskets), partial=partial)
+        one_by_one = encode_quotes(book, baskets, price_baskets(book, baskets), partial=partial)
         priced = price_each_alone(book, context, context.skus, context.quantities_milli)
 
         assert encode_quotes(book, baskets, priced, partial=partial) == one_by_one
