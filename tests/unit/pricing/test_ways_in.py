@@ -1,6 +1,7 @@
 """Every way into the engine prices alike: whole baskets, lines first and the order after, SKUs in one context."""
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,45 @@ from app.pricing.basket import Basket
 from app.pricing.book import BookError, PriceBook
 from app.pricing.quote import LineLevel, Priced, price_baskets, price_each_alone, price_line_level, price_order_level
 from app.quotes.encode import encode_quotes
-from loadtests.bench.core import _competing
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
 from tests.reference.generate import random_basket, random_book, random_instant
 
 AT_US = 1_790_000_000_000_000
+
+
+def ten_percent() -> dict[str, Any]:
+    return {
+        "name": "Ten",
+        "kind": "percent_off",
+        "params": {"percent": "10"},
+        "level": "order",
+        "currency": "USD",
+        "scope": {"include": {}},
+        "conditions": {"attribute": "order.subtotal", "op": ">=", "value": 1_000},
+        "schedule": None,
+        "lane": 0,
+        "priority": 0,
+        "group": None,
+        "exclusive": False,
+        "requires_code": False,
+    }
+
+
+def competing() -> dict[str, dict[str, Any]]:
+    """Order promotions of every kind, of which one may apply in each of two groups, and one that would be alone."""
+    kinds: list[tuple[str, str | None, dict[str, Any]]] = [
+        ("amount_off", "a", {"amount": 700, "per": "across"}),
+        ("percent_off", "a", {"percent": "5", "cap": 900}),
+        ("spend_save", "b", {"threshold": 30_000, "amount": 250, "repeat": True}),
+        ("tiered", "b", {"by": "quantity", "steps": [{"from": 5, "percent": "3"}, {"from": 20, "percent": "9"}]}),
+        ("percent_off", None, {"percent": "4", "of": "initial"}),
+        ("amount_off", "b", {"amount": 300, "per": "across"}),
+    ]
+    return {
+        f"order{place}": {**ten_percent(), "kind": kind, "params": params, "group": group, "priority": -place}
+        for place, (kind, group, params) in enumerate(kinds)
+    } | {"alone": {**ten_percent(), "exclusive": True, "lane": 1}}
 
 
 def alone(context: Basket) -> list[Basket]:
@@ -48,9 +82,9 @@ def test_skus_alone_are_one_line_baskets_of_their_context() -> None:
 @pytest.mark.parametrize("has_exclusion", [False, True])
 def test_order_promotions_take_the_same_of_lines_priced_before(has_exclusion: bool) -> None:
     documents = shop(n_skus=200, n_promotions=0)
-    promotions = _competing()
+    promotions = competing()
     if has_exclusion:
-        promotions["order00"]["scope"] = {"include": {}, "exclude": {"skus": [f"SKU-{row}" for row in range(100)]}}
+        promotions["order0"]["scope"] = {"include": {}, "exclude": {"skus": [f"SKU-{row}" for row in range(100)]}}
     book = compiled({**documents, "promotions": promotions}, {}, AT_US)
     baskets = [_basket(Random(seed), 200) for seed in range(40)]
     whole = price_baskets(book, baskets)
@@ -71,7 +105,7 @@ def test_audience_is_judged_alike_for_few_baskets_and_for_many() -> None:
     audiences = [{"attribute": "customer.segments", "op": "contains", "value": f"s{number}"} for number in range(60)]
     promotions = {
         f"p{number}": {
-            **_competing()["order00"],
+            **ten_percent(),
             "level": "line",
             "group": None,
             "scope": {"include": {"skus": [f"SKU-{number % 20}"]}},
@@ -94,7 +128,7 @@ def test_audience_is_judged_alike_for_few_baskets_and_for_many() -> None:
 def test_contexts_are_told_apart_by_their_attributes() -> None:
     promotions = {
         "gift": {
-            **_competing()["order00"],
+            **ten_percent(),
             "level": "line",
             "group": None,
             "conditions": {"attribute": "attributes.colour", "op": "==", "value": "red"},
