@@ -8,7 +8,8 @@ anything. Lines that feel one another are remembered together (known.py), order 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Set as AbstractSet
+from typing import Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
@@ -33,8 +34,15 @@ class Lines:
     __slots__ = ("alone", "together")
 
     def __init__(self) -> None:
-        self.alone: dict[Key, KnownLine | None] = {}
+        self.alone: dict[str, dict[int, KnownLine | None]] = {}  # by SKU and quantity
         self.together: dict[tuple[Key, ...], list[KnownLine] | None] = {}
+
+    def forget(self, skus: AbstractSet[str]) -> None:
+        """Forget every line of some SKUs."""
+        for sku in skus & self.alone.keys():
+            del self.alone[sku]
+        for own in [own for own in self.together if any(sku in skus for sku, _ in own)]:
+            del self.together[own]
 
 
 class Memo:
@@ -52,17 +60,19 @@ class Memo:
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
-        self._places: dict[str, list[tuple[dict[Any, Any], Any]]] = {}  # by SKU: the tables it is in, and under which key
-        self.n_lines = 0
+        self.n_lines = 0  # kept since it was empty
 
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
-        for sku in [sku for sku in earlier._places if but(sku)]:
-            for table, key in earlier._places.pop(sku, ()):
-                if key in table:
-                    del table[key]
-                    earlier.n_lines -= 1
-        self._lines, self._listings, self._seen, self._places = earlier._lines, earlier._listings, earlier._seen, earlier._places
+        skus: set[str] = set()
+        skus.update(*(lines.alone for lines in earlier._lines.values()), *earlier._listings.values())
+        gone = set(filter(but, skus))
+        for lines in earlier._lines.values():
+            lines.forget(gone)
+        for items in earlier._listings.values():
+            for sku in gone & items.keys():
+                del items[sku]
+        self._lines, self._listings, self._seen = earlier._lines, earlier._listings, earlier._seen | self._seen
         self.n_lines = earlier.n_lines
         earlier._forget()
 
@@ -120,25 +130,17 @@ class Memo:
         self.make_room(len(items))
         if len(self._listings) >= CONTEXTS_MAX:
             self._forget()
-        table = self._listings.setdefault(context, {})
-        for sku, item in items.items():
-            self.keep(table, sku, item, (sku,))
+        self._listings.setdefault(context, {}).update(items)
 
     def make_room(self, n_lines: int) -> None:
-        """A memo that would become too full starts anew, so that what is asked for now finds room."""
+        """Count lines that are about to be kept; a memo that is full starts anew, so that what is asked for now finds room."""
         if self.n_lines + n_lines > LINES_MAX:
             self._forget()
-
-    def keep[K](self, table: dict[K, Any], key: K, value: object, skus: Iterable[str]) -> None:
-        """Remember what was learned of some SKUs in one of the tables."""
-        table[key] = value
-        self.n_lines += 1
-        for sku in skus:
-            self._places.setdefault(sku, []).append((table, key))
+        self.n_lines += n_lines
 
     def _forget(self) -> None:
         # New tables, because a batch that is under way still looks into the old ones.
-        self._lines, self._listings, self._places = {}, {}, {}
+        self._lines, self._listings = {}, {}
         self.n_lines = 0
 
 
@@ -178,76 +180,89 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
 def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[Assembled | None]:
     """The baskets put together from known lines, after what is new to the memo was learned; None for those that go to the engine."""
     homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
-    keys = [list(zip(basket.skus, basket.quantities_milli, strict=True)) for basket in baskets]
-    _learn_alone(book, memo, baskets, homes, keys)
+    known = [None if home is None else _known(basket, home) for basket, home in zip(baskets, homes, strict=True)]
+    if unknown := [(basket, home) for basket, home, lines in zip(baskets, homes, known, strict=True) if lines is None and home]:
+        _learn_alone(book, memo, unknown)
+        known = [
+            _known(basket, home) if lines is None and home else lines
+            for basket, home, lines in zip(baskets, homes, known, strict=True)
+        ]
     found: list[Assembled | None] = [None] * len(baskets)
-    coupled: list[tuple[int, list[KnownLine], list[Cluster]]] = []
-    for number, (basket, home) in enumerate(zip(baskets, homes, strict=True)):
-        if home is None:
+    coupled: list[Coupled] = []
+    for number, (basket, home, lines) in enumerate(zip(baskets, homes, known, strict=True)):
+        if lines is None or home is None or None in lines:
             continue
-        lines = [line for key in keys[number] if (line := home.alone[key]) is not None]
-        if len(lines) < len(basket.skus):
-            continue
-        shared = shared_candidates(lines)
-        if shared and (felt := clusters(lines, shared)):
-            coupled.append((number, lines, felt))
+        whole = cast("list[KnownLine]", lines)
+        shared = shared_candidates(whole)
+        if shared and (felt := clusters(whole, shared)):
+            keys = [tuple((basket.skus[place], basket.quantities_milli[place]) for place in places) for places in felt]
+            coupled.append(Coupled(number, basket, home, whole, felt, keys))
         else:
-            found[number] = assembled(basket, lines, shared)
+            found[number] = assembled(basket, whole, shared)
     if coupled:
-        _learn_together(book, memo, baskets, homes, keys, coupled)
-    for number, lines, felt in coupled:
-        home = homes[number]
-        assert home is not None
-        for places in felt:
-            together = home.together[tuple(keys[number][place] for place in places)]
-            if together is None:
-                break
-            for place, line in zip(places, together, strict=True):
-                lines[place] = line
-        else:
-            found[number] = assembled(baskets[number], lines, shared_candidates(lines))
+        _learn_together(book, memo, coupled)
+        for one in coupled:
+            found[one.number] = _assembled_together(one)
     return found
 
 
-def _learn_alone(
-    book: PriceBook, memo: Memo, baskets: Sequence[Basket], homes: Sequence[Lines | None], keys: Sequence[Sequence[Key]]
-) -> None:
+class Coupled(NamedTuple):
+    """A basket with lines that feel one another."""
+
+    number: int
+    basket: Basket
+    home: Lines
+    lines: list[KnownLine]
+    felt: Sequence[Cluster]
+    keys: Sequence[tuple[Key, ...]]  # of each cluster
+
+
+def _known(basket: Basket, home: Lines) -> list[KnownLine | None] | None:
+    """The lines of a basket, None where one is not known yet."""
+    alone = home.alone
+    try:
+        return [alone[sku][quantity] for sku, quantity in zip(basket.skus, basket.quantities_milli, strict=True)]
+    except KeyError:
+        return None
+
+
+def _learn_alone(book: PriceBook, memo: Memo, unknown: Sequence[tuple[Basket, Lines]]) -> None:
     """Price every line that is not known yet as a basket of its own, all in one vectorised call."""
     wanted: dict[tuple[int, Key], tuple[Lines, Basket]] = {}
-    for basket, home, own in zip(baskets, homes, keys, strict=True):
-        if home is not None and not home.alone.keys() >= set(own):
-            for key in own:
-                if key not in home.alone:
-                    wanted[id(home), key] = home, _part(basket, (key,))
-    if wanted:
-        memo.make_room(len(wanted))
-        learned = learn(book, [part for _, part in wanted.values()])
-        for ((_, key), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            memo.keep(home.alone, key, None if lines is None else lines[0], key[:1])
+    for basket, home in unknown:
+        for key in zip(basket.skus, basket.quantities_milli, strict=True):
+            if key[1] not in home.alone.get(key[0], ()):
+                wanted[id(home), key] = home, _part(basket, (key,))
+    memo.make_room(len(wanted))
+    learned = learn(book, [part for _, part in wanted.values()])
+    for ((_, (sku, quantity)), (home, _)), lines in zip(wanted.items(), learned, strict=True):
+        home.alone.setdefault(sku, {})[quantity] = None if lines is None else lines[0]
 
 
-def _learn_together(
-    book: PriceBook,
-    memo: Memo,
-    baskets: Sequence[Basket],
-    homes: Sequence[Lines | None],
-    keys: Sequence[Sequence[Key]],
-    coupled: Sequence[tuple[int, Sequence[KnownLine], Sequence[Cluster]]],
-) -> None:
+def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> None:
     """Price lines that feel one another together, where they are not known yet, all in one vectorised call."""
     wanted: dict[tuple[int, tuple[Key, ...]], tuple[Lines, Basket]] = {}
-    for number, _, felt in coupled:
-        home = homes[number]
-        assert home is not None
-        for places in felt:
-            own = tuple(keys[number][place] for place in places)
-            if own not in home.together:
-                wanted[id(home), own] = home, _part(baskets[number], own)
+    for one in coupled:
+        for keys in one.keys:
+            if keys not in one.home.together:
+                wanted[id(one.home), keys] = one.home, _part(one.basket, keys)
     if wanted:
         memo.make_room(len(wanted))
         learned = learn(book, [part for _, part in wanted.values()])
-        for ((_, own), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            memo.keep(home.together, own, lines, [sku for sku, _ in own])
+        for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
+            home.together[keys] = lines
+
+
+def _assembled_together(one: Coupled) -> Assembled | None:
+    """A basket put together from its lines and those that were priced together; None where even these do not go together."""
+    lines = list(one.lines)
+    for places, keys in zip(one.felt, one.keys, strict=True):
+        together = one.home.together[keys]
+        if together is None:
+            return None
+        for place, line in zip(places, together, strict=True):
+            lines[place] = line
+    return assembled(one.basket, lines, shared_candidates(lines))
 
 
 def _part(basket: Basket, keys: Sequence[Key]) -> Basket:
