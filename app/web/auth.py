@@ -93,7 +93,8 @@ class Authenticator:
         self._engine = engine
         self._open_loopback = open_loopback
         self._keys: dict[str, _StoredKey] = {}
-        # Keys of `_keys` whose secret was found right, by the header that brings them.
+        # Keys of `_keys` whose secret was found right, by the header that brings them. A dictionary compares only what has the same keyed
+        # hash, so how long it takes tells nothing about a secret.
         self._by_header: dict[bytes, _StoredKey] = {}
         self._miss_budget = float(_MISSES_PER_SECOND)
         self._miss_at = time.monotonic()
