@@ -34,12 +34,12 @@ clean:  ## everything that was built; the data in .data stays
 
 # What the service needs; what else is installed stays.
 .venv/.service: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --no-dev --inexact --extra embedded
+	$(UV) sync --frozen --no-dev --inexact --extra embedded --compile-bytecode
 	touch $@
 
 # Everything, tests and optional parts included.
 .venv/.complete: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --all-extras
+	$(UV) sync --frozen --all-extras --compile-bytecode
 	touch $@ .venv/.service
 
 # uv from pip, in a folder of the project: nothing is installed into the system's Python.

@@ -213,17 +213,17 @@ def _laid_out(rows: Iterable[tuple[str, bytes, int]]) -> Columns:
     return Columns(b"".join(ids), id_first, b"\n".join(ordered_bodies), body_first, revision)
 
 
-def _texts(content: bytes, first: list[int]) -> Iterator[str]:
+def _texts(content: bytes, first: list[int]) -> list[str]:
     """The texts that `first` delimits."""
     start = first[0]
     text = content[start : first[-1]].decode()
     if len(text) == first[-1] - start:
-        return (text[low - start : high - start] for low, high in pairwise(first))
-    return (content[low:high].decode() for low, high in pairwise(first))
+        return [text[low - start : high - start] for low, high in pairwise(first)]
+    return [content[low:high].decode() for low, high in pairwise(first)]
 
 
 def _ids(content: bytes, first: NDArray[np.int64]) -> list[str]:
-    return list(_texts(content, first.tolist()))
+    return _texts(content, first.tolist())
 
 
 @cache

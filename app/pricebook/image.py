@@ -5,6 +5,7 @@ interpreter or other time zone rules compile the documents anew.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
@@ -67,9 +68,12 @@ def fingerprint() -> str:
     """Tells apart everything that gives an image its meaning besides the documents."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{sys.version_info[:3]} {sys.byteorder} {np.__version__} {_time_zones()}".encode())
-    for root in (Path(app.pricing.__file__ or "").parent, Path(__file__)):
-        for file in sorted(root.rglob("*.py")) if root.is_dir() else (root,):
-            digest.update(file.name.encode() + b"\n" + file.read_bytes())
+    sources = sorted(Path(app.pricing.__file__ or "").parent.rglob("*.py"))
+    if not sources:
+        # Code without its sources cannot be told from other code, so no image is its own.
+        return os.urandom(16).hex()
+    for file in (*sources, Path(__file__)):
+        digest.update(file.name.encode() + b"\n" + file.read_bytes())
     return digest.hexdigest()
 
 
@@ -104,15 +108,19 @@ def image_of(value: Any, buffers: Buffers) -> Any:
         name = f"{kind.__module__}:{kind.__qualname__}"
         assert name in _CLASSES, name
         names = [field.name for field in fields(kind)] if is_dataclass(kind) else kind._fields
-        return ["table", name, [image_of(getattr(value, one), buffers) for one in names]]
+        return ["table", name, _images_of((getattr(value, one) for one in names), buffers)]
     assert kind is tuple, kind
     if all(type(one) in (str, int) for one in value):
         return ["plain", list(value)]
     if len(value) > _REPEATED and all(type(one) is tuple for one in value):
         number_of: dict[Any, int] = {}
         places = np.fromiter((number_of.setdefault(one, len(number_of)) for one in value), np.int64, len(value))
-        return ["repeated", image_of(tuple(number_of), buffers), image_of(places, buffers)]
-    return ["tuple", [image_of(one, buffers) for one in value]]
+        return ["repeated", _images_of(number_of, buffers), image_of(places, buffers)]
+    return ["tuple", _images_of(value, buffers)]
+
+
+def _images_of(values: Iterable[Any], buffers: Buffers) -> list[Any]:
+    return [image_of(one, buffers) for one in values]
 
 
 def value_of(image: Any, buffers: Buffers) -> Any:
@@ -140,8 +148,8 @@ def _table(name: str, values: list[Any], *, buffers: Buffers) -> Any:
     return _CLASSES[name](*(value_of(one, buffers) for one in values))
 
 
-def _repeated(distinct: Any, places: Any, *, buffers: Buffers) -> tuple[Any, ...]:
-    return tuple(map(value_of(distinct, buffers).__getitem__, value_of(places, buffers).tolist()))
+def _repeated(distinct: list[Any], places: Any, *, buffers: Buffers) -> tuple[Any, ...]:
+    return tuple(map(_tuple(distinct, buffers=buffers).__getitem__, value_of(places, buffers).tolist()))
 
 
 def _tuple(values: Iterable[Any], *, buffers: Buffers) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ Everything runs in one read-only REPEATABLE READ transaction, and each step is b
 in the middle is noticed (asyncpg's own timeouts would wait for its answer).
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -91,7 +92,8 @@ async def load_changes(connection: asyncpg.Connection, held: BookRows, latest: L
 
 async def with_changes(held: BookRows, rows: Sequence[Any], latest: LatestVersion) -> BookRows:
     """Apply rows of CHANGED_DOCUMENTS."""
-    documents = await off_loop(len(rows), _apply, held.documents, rows)
+    # Now and then a table lays out its arrays anew, which is for no event loop.
+    documents = await asyncio.to_thread(_apply, held.documents, rows)
     return BookRows(latest.version, latest.published_at_us, documents)
 
 

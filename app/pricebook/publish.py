@@ -1,5 +1,6 @@
 """Publishing: changes of documents become the next version in one transaction, after the candidate book has compiled."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -69,7 +70,8 @@ class Publication:
         revisions = await self._next_revisions(real)
         published_at: datetime = (await self.connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
         version = self.rows.version + 1
-        documents = await off_loop(len(real), _with_changes, before, real, revisions)
+        # Now and then a table lays out its arrays anew, which is for no event loop.
+        documents = await asyncio.to_thread(_with_changes, before, real, revisions)
         candidate = BookRows(version, microseconds(published_at), documents)
         book = await compile_off_loop(candidate, self._metrics, earlier=self._earlier)
 
@@ -84,7 +86,7 @@ class Publication:
 
     async def compile_with(self, changes: Sequence[Change]) -> PriceBook:
         """The book that these changes would make, without publishing it. Raises BookError."""
-        documents = await off_loop(len(changes), _with_changes, self.rows.documents, changes, [0] * len(changes))
+        documents = await asyncio.to_thread(_with_changes, self.rows.documents, changes, [0] * len(changes))
         rows = BookRows(self.rows.version, self.rows.published_at_us, documents)
         return await compile_off_loop(rows, self._metrics, earlier=self._earlier)
 

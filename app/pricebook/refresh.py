@@ -188,8 +188,8 @@ class Refresher:
             return
         try:
             await asyncio.to_thread(last_good.write, held.rows, held.book)
-        except OSError as error:
-            self._note(f"the last good book cannot be written: {error}")
+        except Exception as error:  # noqa: BLE001 - a disk or a book that cannot be written must not end the refresher, nor hold a stop
+            self._note(f"the last good book cannot be written: {type(error).__name__}: {error}")
 
     def _note(self, problem: str) -> None:
         if self.status.problem != problem:

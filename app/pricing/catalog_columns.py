@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -151,8 +151,8 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
             except ValueError as error:
                 problems[n + at] = BookProblem("prices", part.ids()[at], "tiers", str(error))
                 continue
-            mode[at], n_tiers[at] = VOLUME if one["mode"] == "volume" else GRADUATED, len(own)
-            steps += chain.from_iterable(own)
+            mode[at], n_tiers[at] = VOLUME if one["mode"] == "volume" else GRADUATED, len(own) // 3
+            steps += own
         tiers.append(np.array(steps, np.int64).reshape(-1, 3))
         for at in np.flatnonzero((unit == _UNREADABLE) | (start == _UNREADABLE) | (end == _UNREADABLE) | (start >= end)).tolist():
             message = instants.trouble(valid_from[at], valid_to[at])
@@ -216,21 +216,20 @@ def _numbers(texts: list[Any], number_of: dict[str, int], absent: str) -> Int64s
     return np.array([number_of[text or absent] for text in texts], np.int64)
 
 
-def read_steps(tiers: Mapping[str, Any], units: "_Reader") -> list[tuple[int, int, int]]:
-    """The steps (up_to_milli, unit_e4, fee_minor). Raises ValueError when they do not rise or do not end open."""
-    steps = [
-        (
-            OPEN_END_MILLI if step.get("up_to") is None else parse_quantity_milli(step["up_to"]),
-            units.one(step["unit_price"]),
-            step.get("flat_fee") or 0,
-        )
-        for step in tiers["steps"]
-    ]
-    if any(later[0] <= earlier[0] for earlier, later in pairwise(steps)):
-        raise ValueError("the bounds of the tiers must rise")
-    if steps and steps[-1][0] != OPEN_END_MILLI:
+def read_steps(tiers: Mapping[str, Any], units: "_Reader") -> list[int]:
+    """The steps, each as up_to_milli, unit_e4, fee_minor. Raises ValueError when they do not rise or do not end open."""
+    found: list[int] = []
+    reached = 0
+    for step in tiers["steps"]:
+        up_to = step.get("up_to")
+        bound = OPEN_END_MILLI if up_to is None else parse_quantity_milli(up_to)
+        if bound <= reached:
+            raise ValueError("the bounds of the tiers must rise")
+        reached = bound
+        found += (bound, units.one(step["unit_price"]), step.get("flat_fee") or 0)
+    if found and reached != OPEN_END_MILLI:
         raise ValueError("the last tier must be open: up_to null")
-    return steps
+    return found
 
 
 class _Reader:

@@ -93,12 +93,14 @@ def _changed_codes(
     """The codes when promotions have moved to their `place` and a few coupons changed; None where that may be a problem."""
     old = earlier.promotions.row_of_code
     changed = compared.changed("coupons")
-    if changed is None or len(changed) > _FEW or (place == GONE).any():
+    if changed is None or len(changed) > _FEW:
         return None
     is_still = np.array_equal(place, np.arange(place.size))
     if is_still and not changed:
         return old
     codes = dict(old) if is_still else codes_moved(old, place)
+    if GONE in codes.values():
+        return None
     pairs = list(compared.bodies("coupons", changed))
     for before, _ in pairs:
         for code in () if before is None else before["codes"]:

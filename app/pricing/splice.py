@@ -103,13 +103,16 @@ def joined_tuple[T](edit: Edit, old: tuple[T, ...], new: tuple[T, ...]) -> tuple
         came = [run for run in edit.runs if run.is_new]
         if all(old[run.at : run.at + run.stop - run.start] == new[run.start : run.stop] for run in came):
             return old
-        found = list(old)
-        for run in came:
-            found[run.at : run.at + run.stop - run.start] = new[run.start : run.stop]
-        return tuple(found)
-    found = []
-    for run in edit.runs:
-        found += (new if run.is_new else old)[run.start : run.stop]
+    # From the end, so that the rows before stand where they stood. A list moves what it has faster than slices of a tuple are made.
+    found, high = list(old), len(old)
+    between: tuple[T, ...] = ()
+    for run in reversed(edit.runs):
+        if run.is_new:
+            between = new[run.start : run.stop]
+        else:
+            found[run.stop : high] = between
+            between, high = (), run.start
+    found[:high] = between
     return tuple(found)
 
 

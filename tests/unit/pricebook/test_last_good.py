@@ -174,6 +174,22 @@ def test_the_compiled_book_comes_back_array_for_array(tmp_path: Path) -> None:
     assert compared > 15
 
 
+def test_a_book_of_many_attributes_and_promotions_comes_back(tmp_path: Path) -> None:
+    products = {f"S{n}": Document({"attributes": {"size": str(n)}, "tags": [f"t{n % 3}"]}, 1) for n in range(300)}
+    promotion = {"name": "x", "kind": "percent_off", "params": {"percent": "5"}, "scope": {"include": {"tags": ["t1"]}}}
+    asks = {"attribute": "customer.level", "op": "==", "value": "gold"}
+    promotions = {f"p{n}": Document({**promotion, "conditions": asks if n % 2 else None}, 1) for n in range(200)}
+    rows = BookRows(3, 0, replace_documents({}, [("products", *one) for one in products.items()]))
+    rows = rows._replace(documents=replace_documents(rows.documents, [("promotions", *one) for one in promotions.items()]))
+    book = compile_price_book(rows)
+    LastGood(tmp_path / "book").write(rows, book)
+    kept = LastGood(tmp_path / "book").read()
+    assert kept is not None
+    assert kept.book is not None
+
+    assert plain(kept.book) == plain(book)
+
+
 def test_a_book_of_other_code_is_compiled_anew(tmp_path: Path) -> None:
     path = tmp_path / "book"
     rows = BookRows(1, 0, {})

@@ -12,6 +12,7 @@ from app.pricebook.documents import replace_documents
 from app.pricing.book import BookError, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.pricing.conditions import LEAF, ConditionTable
+from app.pricing.rules import KINDS
 from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 from tests.reference.generate import random_book, random_instant
 from tests.reference.generate_changes import random_change
@@ -74,6 +75,32 @@ def test_problems_are_told_alike() -> None:
         assert found[0] == found[1]
         told += 1
     assert told > 20
+
+
+def test_parameters_of_every_kind_have_a_form_that_can_be_spliced() -> None:
+    seen: set[str] = set()
+    for seed in range(80):
+        rng = Random(seed)
+        documents = random_book(rng)
+        bodies = {resource: {name: Document(body, 1) for name, body in own.items()} for resource, own in documents.items()}
+        book = compiled_or_none(BookRows(1, random_instant(rng), bodies), None)
+        if book is None:
+            continue
+        promotions = book.promotions
+        for number, (name, packed) in enumerate(zip(promotions.kinds, promotions.packed, strict=True)):
+            check_form(packed, int((promotions.kind == number).sum()))
+            seen.add(name)
+    assert seen == KINDS.keys()
+
+
+def check_form(table: Any, n_rows: int) -> None:
+    """Arrays by row, and tables inside; in one that has `first` the other arrays hold items."""
+    first = getattr(table, "first", None)
+    for name, column in table._asdict().items():
+        if isinstance(column, tuple):
+            check_form(column, n_rows)
+        else:
+            assert column.size == (n_rows if first is None else n_rows + 1 if name == "first" else first[-1]), name
 
 
 def random_mistake(rng: Random, rows: BookRows) -> tuple[str, str, Document | None]:
