@@ -32,6 +32,7 @@ class Assembled:
     on_order: bytes = b""
     benefits: Sequence[str] = ()
     personal: Sequence[str] = ()
+    encoded: EncodedQuote | None = None
 
     def reply(self) -> EncodedQuote:
         """Its reply."""

@@ -167,7 +167,7 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
     """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
     found = _from_memo(book, memo_of(book), baskets)
     add_order_level(book, [one for one in found if one is not None])
-    replies = [None if one is None else one.reply() for one in found]
+    replies = [None if one is None else one.encoded or one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
@@ -189,6 +189,7 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
         ]
     found: list[Assembled | None] = [None] * len(baskets)
     coupled: list[Coupled] = []
+    has_order_level = book.promotions.n_line_level < len(book.promotions.id)
     for number, (basket, home, lines) in enumerate(zip(baskets, homes, known, strict=True)):
         if lines is None or home is None or None in lines:
             continue
@@ -197,12 +198,15 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
         if shared and (felt := clusters(whole, shared)):
             keys = [tuple((basket.skus[place], basket.quantities_milli[place]) for place in places) for places in felt]
             coupled.append(Coupled(number, basket, home, whole, felt, keys))
-        else:
-            found[number] = assembled(basket, whole, shared)
+        elif (one := assembled(basket, whole, shared)) is not None:
+            found[number] = one
+            if not has_order_level:
+                # At once, because what was touched just now is still near the processor.
+                one.encoded = one.reply()
     if coupled:
         _learn_together(book, memo, coupled)
-        for one in coupled:
-            found[one.number] = _assembled_together(one)
+        for pair in coupled:
+            found[pair.number] = _assembled_together(pair)
     return found
 
 
