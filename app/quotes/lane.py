@@ -34,7 +34,7 @@ class LaneLimits:
     octets_max: int = 64 << 20
     batch_rows_max: int = 512
     batch_lines_max: int = 2048
-    flush_s: float = 1.2
+    flush_s: float = 1.0
 
 
 class QuoteLane:

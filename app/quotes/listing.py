@@ -46,19 +46,19 @@ def list_prices(book: PriceBook, context: Basket, skus: Sequence[str]) -> list[s
         )
     lines = priced.lines
     net_unit_e4 = round_div(priced.total_minor * E7, lines.quantity_milli, book.policy.rounding)
-    columns = (lines.kept, lines.list_unit_e4, lines.unit_e4, net_unit_e4)
-    # A SKU has no character that JSON would escape.
-    items = [
-        f'{{"sku":"{sku}","list_unit_price":null,"unit_price":null,"net_unit_price":null,"problem":{{"code":"{_STATUS_NAMES[status]}"}}}}'
-        if status
-        else ""
-        for sku, status in zip(skus, lines.status.tolist(), strict=True)
-    ]
-    for place, list_unit, unit, net_unit in zip(*(column.tolist() for column in columns), strict=True):
-        items[place] = (
-            f'{{"sku":"{skus[place]}","list_unit_price":{UNIT_PRICES[list_unit]},"unit_price":{UNIT_PRICES[unit]},'
-            f'"net_unit_price":{UNIT_PRICES[net_unit]}}}'
-        )
+    columns = (lines.list_unit_e4, lines.unit_e4, net_unit_e4)
+    units, texts = zip(*(column.tolist() for column in columns), strict=True), UNIT_PRICES
+    items: list[str] = []
+    for sku, status in zip(skus, lines.status.tolist(), strict=True):
+        # A SKU has no character that JSON would escape.
+        if status == LineStatus.OK:
+            listed, unit, net = next(units)
+            items.append(
+                f'{{"sku":"{sku}","list_unit_price":{texts[listed]},"unit_price":{texts[unit]},"net_unit_price":{texts[net]}}}'
+            )
+        else:
+            none = '"list_unit_price":null,"unit_price":null,"net_unit_price":null'
+            items.append(f'{{"sku":"{sku}",{none},"problem":{{"code":"{_STATUS_NAMES[status]}"}}}}')
     return items
 
 
