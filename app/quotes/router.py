@@ -2,8 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
@@ -32,7 +31,7 @@ from app.quotes.schemas import SKU_PATTERN, BatchRequest, PricesRequest, QuoteRe
 from app.quotes.store import Decision
 from app.web.auth import requires
 from app.web.instants import Instant
-from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, wrong_cursor
+from app.web.pagination import Cursor, Limit, cut_page, decode_instant_cursor
 from app.web.routing import StrictRoute
 
 type QuoteId = Annotated[uuid.UUID, Path(description="The id of the quote.")]
@@ -72,6 +71,16 @@ _HEADERS: Final[list[dict[str, Any]]] = [
 ]
 
 
+class Told(NamedTuple):
+    """What OpenAPI tells of an operation."""
+
+    headers: list[dict[str, Any]]
+    request: type[msgspec.Struct]
+    status: int
+    reply: type[msgspec.Struct]
+    says: str
+
+
 def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, read_s: float) -> APIRouter:
     """The front table's endpoints, declared. They answer as the front table does, for whoever comes past it."""
     router = APIRouter(route_class=StrictRoute, tags=[_TAG])
@@ -82,61 +91,52 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
         headers = {"Idempotent-Replayed": "true"} if reply.is_replay else None
         return Response(reply.body, reply.status, headers, "application/json")
 
-    quoting = [Depends(requires("quote"))]
+    def declare(path: str, operation_id: str, summary: str, description: str, told: Told) -> None:
+        async def operation(request: Request) -> Response:
+            return await respond(request, path)
 
-    @router.post(
+        router.add_api_route(
+            path,
+            operation,
+            methods=["POST"],
+            operation_id=operation_id,
+            summary=summary,
+            description=description,
+            status_code=told.status,
+            response_class=Response,
+            dependencies=[Depends(requires("quote"))],
+            openapi_extra={"parameters": told.headers, **request_body(told.request)},
+            responses=responses(told.status, told.reply, told.says, *_REFUSALS),
+        )
+
+    declare(
         "/v1/quotes",
-        operation_id="createQuote",
-        summary="Price a basket, bindingly",
-        status_code=201,
-        response_class=Response,
-        dependencies=quoting,
-        openapi_extra={"parameters": _HEADERS, **request_body(QuoteRequest)},
-        responses=responses(201, Quote, "A binding quote; the decision is stored.", *_REFUSALS),
+        "createQuote",
+        "Price a basket, bindingly",
+        "Price a basket and store the decision before answering.",
+        Told(_HEADERS, QuoteRequest, 201, Quote, "A binding quote; the decision is stored."),
     )
-    async def create_quote(request: Request) -> Response:
-        """Price a basket and store the decision before answering."""
-        return await respond(request, "/v1/quotes")
-
-    @router.post(
+    declare(
         "/v1/quotes/batch",
-        operation_id="createQuotes",
-        summary="Price many baskets, bindingly",
-        response_class=Response,
-        dependencies=quoting,
-        openapi_extra={"parameters": _HEADERS, **request_body(BatchRequest)},
-        responses=responses(200, BatchReply, "A quote or a problem for each basket; the decisions are stored.", *_REFUSALS),
+        "createQuotes",
+        "Price many baskets, bindingly",
+        "Price up to 1000 baskets with 10000 lines in all, and store their decisions together.",
+        Told(_HEADERS, BatchRequest, 200, BatchReply, "A quote or a problem for each basket; the decisions are stored."),
     )
-    async def create_quotes(request: Request) -> Response:
-        """Price up to 1000 baskets with 10000 lines in all, and store their decisions together."""
-        return await respond(request, "/v1/quotes/batch")
-
-    @router.post(
+    declare(
         "/v1/prices",
-        operation_id="quotePrices",
-        summary="Unit prices for listing pages",
-        response_class=Response,
-        dependencies=quoting,
-        openapi_extra={"parameters": _HEADERS[1:], **request_body(PricesRequest)},
-        responses=responses(200, PricesReply, "The price of one unit of each SKU.", *_REFUSALS),
+        "quotePrices",
+        "Unit prices for listing pages",
+        "Unit prices for listing pages, up to 10000 SKUs; stores nothing.",
+        Told(_HEADERS[1:], PricesRequest, 200, PricesReply, "The price of one unit of each SKU."),
     )
-    async def list_prices(request: Request) -> Response:
-        """Unit prices for listing pages, up to 10000 SKUs; stores nothing."""
-        return await respond(request, "/v1/prices")
-
-    @router.post(
+    declare(
         "/v1/preview",
-        operation_id="previewQuote",
-        summary="Price a basket and store nothing",
-        response_class=Response,
-        dependencies=quoting,
-        openapi_extra={"parameters": _HEADERS[1:], **request_body(QuoteRequest)},
-        responses=responses(200, Quote, "A quote that binds nobody.", *_REFUSALS),
+        "previewQuote",
+        "Price a basket and store nothing",
+        "Price a basket and store nothing; works while the database is down.",
+        Told(_HEADERS[1:], QuoteRequest, 200, Quote, "A quote that binds nobody."),
     )
-    async def preview_quote(request: Request) -> Response:
-        """Price a basket and store nothing; works while the database is down."""
-        return await respond(request, "/v1/preview")
-
     return router
 
 
@@ -185,7 +185,9 @@ def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:
     ) -> Response:
         """Find decisions by customer, SKU, promotion, code, version and time."""
         filters = Filters(customer, sku, promotion, code, version, since, until)
-        rows = await reader.search(filters, before=None if cursor is None else _read_cursor(cursor), limit=limit + 1)
+        rows = await reader.search(
+            filters, before=None if cursor is None else decode_instant_cursor(cursor, instant_of), limit=limit + 1
+        )
         page, following = cut_page(rows, limit, lambda row: (instant_ms_of(row.issued_at), str(row.id)))
         return _json(DecisionPage([DecisionSummary(**_summary(row)) for row in page], following))
 
@@ -247,14 +249,6 @@ def _summary(row: Decision) -> dict[str, Any]:
         "lines": row.line_count,
         "source": row.source,
     }
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    instant_ms, quote_id = decode_cursor(cursor, int, str)
-    try:
-        return instant_of(instant_ms), uuid.UUID(quote_id)
-    except (ValueError, OverflowError):
-        raise wrong_cursor() from None
 
 
 def _json(content: msgspec.Struct) -> Response:

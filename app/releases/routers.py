@@ -34,7 +34,7 @@ from app.resources.router import Reader, Writer, single_router_of
 from app.web.auth import Principal, requires
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
-from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, wrong_cursor
+from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, decode_instant_cursor
 from app.web.routing import StrictRoute
 
 RESOURCES: Final[tuple[Resource, ...]] = (PUBLISHING_POLICY,)
@@ -214,7 +214,7 @@ async def post_release(request: Request, principal: Writer, body: NewRelease) ->
 
 async def get_releases(request: Request, principal: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """The newest first, without their documents."""
-    before = None if cursor is None else _read_cursor(cursor)
+    before = None if cursor is None else decode_instant_cursor(cursor, instant_of)
     async with transaction(control_of(request).engine) as connection:
         found = await list_releases(connection, before=before, limit=limit + 1)
     page, following = cut_page(found, limit, lambda one: (microseconds(one.created_at), str(one.id)))
@@ -316,14 +316,6 @@ async def get_audit(
         rows = (await connection.exec_driver_sql(book_queries.AUDIT_PAGE, (before, resource, document, actor, limit + 1))).all()
     page, following = cut_page(rows, limit, lambda row: (row.id,))
     return json_reply(AuditPage(items=[_audit_item(row) for row in page], next=following)).response()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    at_us, last_id = decode_cursor(cursor, int, str)
-    try:
-        return instant_of(at_us), UUID(last_id)
-    except (ValueError, OverflowError):
-        raise wrong_cursor() from None
 
 
 def _audit_item(row: Any) -> AuditItem:

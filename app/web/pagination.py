@@ -4,7 +4,9 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel
@@ -41,6 +43,15 @@ def decode_cursor(cursor: str, *types: type) -> tuple[Any, ...]:
     if not isinstance(values, list) or len(values) != len(types) or not all(map(_is_plain, values, types)):
         raise wrong_cursor()
     return tuple(values)
+
+
+def decode_instant_cursor(cursor: str, instant_of: Callable[[int], datetime]) -> tuple[datetime, UUID]:
+    """The instant and the id in the cursor of a list that is sorted by both. Raises ValidationFailed."""
+    at, last_id = decode_cursor(cursor, int, str)
+    try:
+        return instant_of(at), UUID(last_id)
+    except (ValueError, OverflowError):
+        raise wrong_cursor() from None
 
 
 def wrong_cursor() -> ValidationFailed:

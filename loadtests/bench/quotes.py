@@ -48,15 +48,17 @@ class Against(NamedTuple):
 def quote_rows(plan: Plan, shop: Shop) -> list[Figure]:
     """Run all arms in turn, round after round, and compare them round by round."""
     core = cores()
-    with _against_echo(plan, shop, {"q": "/v1/quotes", "p": "/v1/preview"}) as (service, file, echo, size):
+    with (
+        _against_echo(plan, shop) as (service, file, echo, size),
+        serving(shop, core=core.server, module="loadtests.bench.unstored") as unstored,
+    ):
         durable = target(service, "/v1/quotes", file)
         echo_quote = echo._replace(path="/v1/quotes", bodies=file, prefix="q")
         many = write_lines(shop.folder / "many-baskets.jsonl", baskets(plan.n_many_baskets, plan.n_skus, seed=8))
         arms = {
             "echo 256": Arm(echo_quote, MANY),
             "durable 256": Arm(durable, MANY),
-            "echo preview 256": Arm(echo._replace(path="/v1/preview", bodies=file, prefix="p"), MANY),
-            "preview 256": Arm(target(service, "/v1/preview", file, prefix="p"), MANY),
+            "unstored 256": Arm(target(unstored, "/v1/quotes", file), MANY),
             "different 256": Arm(durable._replace(bodies=many), MANY),
             "echo 64": Arm(echo_quote, FEW),
             "durable 64": Arm(durable, FEW),
@@ -68,21 +70,21 @@ def quote_rows(plan: Plan, shop: Shop) -> list[Figure]:
         _figure("P1", "durable quote / bare uvicorn, 256 connections", measured, ("durable 256", "echo 256"), 0.60, f"; {size}"),
         _figure("P1", "durable quote / bare uvicorn, 64 connections", measured, ("durable 64", "echo 64"), 0.50),
         _figure("P1", f"the same with {n_different}, 256 connections", measured, ("different 256", "echo 256")),
-        _figure("P2", "not stored / bare uvicorn, 256 connections", measured, ("preview 256", "echo preview 256"), 0.72),
+        _figure("P2", "the same without the decision log, 256 connections", measured, ("unstored 256", "echo 256"), 0.72),
         Figure(
             "P3",
-            "CPU of durable / not stored, 256 connections",
-            ratios(cpu["durable 256"], cpu["preview 256"]),
+            "CPU with the decision log / without, 256 connections",
+            ratios(cpu["durable 256"], cpu["unstored 256"]),
             "×",
             Reach("at_most", 1.15),
-            f"{_cpu(measured, 'durable 256', 'preview 256')} a request",
+            f"{_cpu(measured, 'durable 256', 'unstored 256')} a request",
         ),
     ]
 
 
 def all_live_rows(plan: Plan, shop: Shop) -> list[Figure]:
     """P1 once more, on a shop where every promotion is in force."""
-    with _against_echo(plan, shop, {"q": "/v1/quotes"}) as (service, file, echo, size):
+    with _against_echo(plan, shop) as (service, file, echo, size):
         arms = {
             "echo": Arm(echo._replace(path="/v1/quotes", bodies=file, prefix="q"), MANY),
             "durable": Arm(target(service, "/v1/quotes", file), MANY),
@@ -93,15 +95,15 @@ def all_live_rows(plan: Plan, shop: Shop) -> list[Figure]:
 
 
 @contextlib.contextmanager
-def _against_echo(plan: Plan, shop: Shop, paths: Mapping[str, str]) -> Iterator[Against]:
-    """Both servers on one core; `paths` by the prefix of their replies' indices."""
+def _against_echo(plan: Plan, shop: Shop) -> Iterator[Against]:
+    """Both servers on one core."""
     core = cores()
     bodies = baskets(plan.n_baskets, plan.n_skus)
     file = write_lines(shop.folder / "baskets.jsonl", bodies)
     with serving(shop, core=core.server) as service:
-        answered = {prefix: ask_all(service, path, bodies) for prefix, path in paths.items()}
-        replies = {f"{prefix}{number}": reply for prefix, own in answered.items() for number, reply in enumerate(own)}
-        in_bytes, out_bytes = (sum(map(len, texts)) / len(texts) for texts in (bodies, answered["q"]))
+        answered = ask_all(service, "/v1/quotes", bodies)
+        replies = {f"q{number}": reply for number, reply in enumerate(answered)}
+        in_bytes, out_bytes = (sum(map(len, texts)) / len(texts) for texts in (bodies, answered))
         size = f"{thousands(in_bytes)} bytes in, {thousands(out_bytes)} out"
         with echoing(replies, shop.folder, core=core.server, headers=service.headers) as echo:
             yield Against(service, file, echo, f"{size}; {live_candidates(shop, skus_of(bodies))}")
