@@ -23,6 +23,7 @@ from app.quotes.known import Key, KnownLine, learn
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
 
+_FEW: Final = 3
 _ALWAYS_S: Final = -(1 << 62)
 
 type Context = tuple[object, ...]
@@ -31,11 +32,27 @@ type Context = tuple[object, ...]
 class Lines:
     """What is known in one context, by the lines that were priced together. None: the engine has to see the whole basket."""
 
-    __slots__ = ("alone", "together")
+    __slots__ = ("alone", "older", "seen", "together")
 
-    def __init__(self) -> None:
+    def __init__(self, older: "Lines | None" = None) -> None:
         self.alone: dict[str, dict[int, KnownLine | None]] = {}  # by SKU and quantity
         self.together: dict[tuple[Key, ...], list[KnownLine] | None] = {}
+        self.older = older  # what was known before the memo had to make room
+        self.seen: set[Key] = set()  # lines that were asked for once, and went through the engine with their basket
+
+    def unknown(self, basket: Basket) -> list[Key]:
+        """The lines of a basket that have to be learned; those that are known from before are taken up again."""
+        missing: list[Key] = []
+        older = {} if self.older is None else self.older.alone
+        for key in zip(basket.skus, basket.quantities_milli, strict=True):
+            sku, quantity = key
+            if quantity in self.alone.get(sku, ()):
+                continue
+            if quantity in older.get(sku, ()):
+                self.alone.setdefault(sku, {})[quantity] = older[sku][quantity]
+            else:
+                missing.append(key)
+        return missing
 
     def forget(self, skus: AbstractSet[str]) -> None:
         """Forget every line of some SKUs."""
@@ -43,12 +60,15 @@ class Lines:
             del self.alone[sku]
         for own in [own for own in self.together if any(sku in skus for sku, _ in own)]:
             del self.together[own]
+        if self.older is not None:
+            self.older.forget(skus)
 
 
 class Memo:
     """The known lines of one book, by context."""
 
-    def __init__(self, book: PriceBook) -> None:
+    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX) -> None:
+        self._lines_max = lines_max
         self._boundaries = book.boundaries_s
         self._period = (0, 0)  # between two boundaries, the one that was asked for last
         asked = book.asked_facts
@@ -60,12 +80,14 @@ class Memo:
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
-        self.n_lines = 0  # kept since it was empty
+        self.n_lines = 0  # kept since room was made
+        self._n_seen = 0
 
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
         skus: set[str] = set()
         skus.update(*(lines.alone for lines in earlier._lines.values()), *earlier._listings.values())
+        skus.update(*(lines.older.alone for lines in earlier._lines.values() if lines.older is not None))
         gone = set(filter(but, skus))
         for lines in earlier._lines.values():
             lines.forget(gone)
@@ -73,8 +95,8 @@ class Memo:
             for sku in gone & items.keys():
                 del items[sku]
         self._lines, self._listings, self._seen = earlier._lines, earlier._listings, earlier._seen | self._seen
-        self.n_lines = earlier.n_lines
-        earlier._forget()
+        self.n_lines, self._n_seen = earlier.n_lines, earlier._n_seen
+        earlier._lines, earlier._listings, earlier.n_lines = {}, {}, 0
 
     def context(self, basket: Basket) -> Context | None:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
@@ -116,9 +138,25 @@ class Memo:
                 self._seen.add(context)
                 return None
             if len(self._lines) >= CONTEXTS_MAX:
-                self._forget()
+                self._lines = {}
             lines = self._lines[context] = Lines()
         return lines
+
+    def worth_learning(self, lines: Lines, basket: Basket, unknown: Sequence[Key]) -> Sequence[Key]:
+        """Those of a basket's unknown lines that were asked for before, or all of them where they are few.
+
+        A line is learned at about twice the cost that it has in its basket, and most lines that come once never come again.
+        """
+        if _FEW * len(unknown) <= len(basket.skus):
+            return unknown
+        again = [key for key in unknown if key in lines.seen]
+        if self._n_seen > self._lines_max:
+            self._n_seen = 0
+            for other in self._lines.values():
+                other.seen.clear()
+        self._n_seen += len(unknown) - len(again)
+        lines.seen.update(unknown)
+        return again
 
     def listed(self, context: Context, skus: Iterable[str]) -> dict[str, str]:
         """The known ones among the entries of a listing, by SKU."""
@@ -129,19 +167,19 @@ class Memo:
         """Remember entries of listings."""
         self.make_room(len(items))
         if len(self._listings) >= CONTEXTS_MAX:
-            self._forget()
+            self._listings = {}
         self._listings.setdefault(context, {}).update(items)
 
     def make_room(self, n_lines: int) -> None:
-        """Count lines that are about to be kept; a memo that is full starts anew, so that what is asked for now finds room."""
-        if self.n_lines + n_lines > LINES_MAX:
-            self._forget()
+        """Count lines that are about to be kept. When they are too many, those that nobody asks for while as many again come are forgotten."""
+        if self.n_lines + n_lines > self._lines_max // 2:
+            for lines in self._lines.values():
+                lines.older = None
+            # New tables, because a batch that is under way still looks into the old ones.
+            self._lines = {context: Lines(older) for context, older in self._lines.items() if older.alone}
+            self._listings = {}
+            self.n_lines = 0
         self.n_lines += n_lines
-
-    def _forget(self) -> None:
-        # New tables, because a batch that is under way still looks into the old ones.
-        self._lines, self._listings = {}, {}
-        self.n_lines = 0
 
 
 _memo_of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
@@ -165,7 +203,12 @@ def hand_over(before: PriceBook, after: PriceBook) -> None:
 
 def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
     """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
-    found = _from_memo(book, memo_of(book), baskets)
+    return price_with(memo_of(book), book, baskets, partial)
+
+
+def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+    """Do it with a memo of this book."""
+    found = _from_memo(book, memo, baskets)
     add_order_level(book, [one for one in found if one is not None])
     replies = [None if one is None else one.encoded or one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
@@ -181,12 +224,12 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
     """The baskets put together from known lines, after what is new to the memo was learned; None for those that go to the engine."""
     homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
     known = [None if home is None else _known(basket, home) for basket, home in zip(baskets, homes, strict=True)]
-    if unknown := [(basket, home) for basket, home, lines in zip(baskets, homes, known, strict=True) if lines is None and home]:
-        _learn_alone(book, memo, unknown)
-        known = [
-            _known(basket, home) if lines is None and home else lines
-            for basket, home, lines in zip(baskets, homes, known, strict=True)
-        ]
+    open_numbers = [number for number, lines in enumerate(known) if lines is None and homes[number] is not None]
+    if open_numbers:
+        _learn_alone(book, memo, [(baskets[number], homes[number]) for number in open_numbers])
+        for number in open_numbers:
+            home = homes[number]
+            known[number] = None if home is None else _known(baskets[number], home)
     found: list[Assembled | None] = [None] * len(baskets)
     coupled: list[Coupled] = []
     has_order_level = book.promotions.n_line_level < len(book.promotions.id)
@@ -230,17 +273,20 @@ def _known(basket: Basket, home: Lines) -> list[KnownLine | None] | None:
         return None
 
 
-def _learn_alone(book: PriceBook, memo: Memo, unknown: Sequence[tuple[Basket, Lines]]) -> None:
-    """Price every line that is not known yet as a basket of its own, all in one vectorised call."""
+def _learn_alone(book: PriceBook, memo: Memo, asked: Sequence[tuple[Basket, Lines | None]]) -> None:
+    """Price every unknown line that is worth it as a basket of its own, all in one vectorised call."""
     wanted: dict[tuple[int, Key], tuple[Lines, Basket]] = {}
-    for basket, home in unknown:
-        for key in zip(basket.skus, basket.quantities_milli, strict=True):
-            if key[1] not in home.alone.get(key[0], ()):
+    for basket, home in asked:
+        assert home is not None
+        unknown = home.unknown(basket)
+        for key in memo.worth_learning(home, basket, unknown) if unknown else ():
+            if (id(home), key) not in wanted:
                 wanted[id(home), key] = home, _part(basket, (key,))
-    memo.make_room(len(wanted))
-    learned = learn(book, [part for _, part in wanted.values()])
-    for ((_, (sku, quantity)), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-        home.alone.setdefault(sku, {})[quantity] = None if lines is None else lines[0]
+    if wanted:
+        learned = learn(book, [part for _, part in wanted.values()])
+        for ((_, (sku, quantity)), (home, _)), lines in zip(wanted.items(), learned, strict=True):
+            home.alone.setdefault(sku, {})[quantity] = None if lines is None else lines[0]
+        memo.make_room(len(wanted))
 
 
 def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> None:
@@ -248,13 +294,16 @@ def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> 
     wanted: dict[tuple[int, tuple[Key, ...]], tuple[Lines, Basket]] = {}
     for one in coupled:
         for keys in one.keys:
-            if keys not in one.home.together:
+            older = one.home.older
+            if older is not None and keys in older.together:
+                one.home.together.setdefault(keys, older.together[keys])
+            elif keys not in one.home.together:
                 wanted[id(one.home), keys] = one.home, _part(one.basket, keys)
     if wanted:
-        memo.make_room(len(wanted))
         learned = learn(book, [part for _, part in wanted.values()])
         for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.together[keys] = lines
+        memo.make_room(len(wanted))
 
 
 def _assembled_together(one: Coupled) -> Assembled | None:
