@@ -78,6 +78,8 @@ class Writer:
         self.starts, self.steps = self._starts(skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
         self.tier_benefits = self._tier_benefits(skus)
+        # Where each kept line stands in its request.
+        self.offsets: list[int] = (priced.lines.kept - priced.first_asked[priced.lines.basket]).tolist()
         self.tails = self._tails()
         self.personal = self._personal()
 
@@ -109,12 +111,13 @@ class Writer:
 
     def _benefits(self, number: int, basket: Basket) -> list[str]:
         """Next benefits: cheaper tiers of lines, then steps of promotions."""
-        texts: list[str] = []
-        if self.tier_benefits:
-            asked = self.priced.lines.kept[self.first_kept[number] : self.first_kept[number + 1]] - self.first_asked[number]
-            for line, offset in enumerate(asked.tolist(), start=self.first_kept[number]):
-                if (tier := self.tier_benefits.get(line)) is not None:
-                    texts.append(f"{tier[0]}{TEXTS[basket.line_ids[offset]]}{tier[1]}")
+        low, high = self.first_kept[number], self.first_kept[number + 1]
+        tiers = self.tier_benefits
+        texts = [
+            f"{tiers[line][0]}{TEXTS[basket.line_ids[self.offsets[line]]]}{tiers[line][1]}"
+            for line in range(low, high)
+            if line in tiers
+        ]
         return texts + self.promotions.benefits.get(number, [])
 
     def _sums(self, values: Int64s) -> list[int]:

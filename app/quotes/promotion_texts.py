@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -114,12 +115,13 @@ class PromotionTexts:
         return reasons
 
     def _by_basket(self, texts: Mapping[int, str]) -> dict[int, list[str]]:
-        """Entries of applications by their baskets."""
-        found: dict[int, list[str]] = {}
-        baskets = self._applications.basket[np.fromiter(texts, np.int64, len(texts))].tolist()
-        for number, text in zip(baskets, texts.values(), strict=True):
-            found.setdefault(number, []).append(text)
-        return found
+        """Entries of applications, which stand by basket, by their baskets."""
+        if not texts:
+            return {}
+        baskets = self._applications.basket[np.fromiter(texts, np.int64, len(texts))]
+        entries = list(texts.values())
+        bounds = [0, *(np.flatnonzero(np.diff(baskets)) + 1).tolist(), len(entries)]
+        return {int(baskets[low]): entries[low:high] for low, high in pairwise(bounds)}
 
     @staticmethod
     def _needed(reason: int, unit: int, needed: int) -> str:
