@@ -22,6 +22,7 @@ from app.quotes.known import Key, KnownLine, learn
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
+LISTED_MAX: Final = 200_000
 
 _FEW: Final = 3
 _ALWAYS_S: Final = -(1 << 62)
@@ -82,6 +83,7 @@ class Memo:
         self._seen: set[Context] = set()
         self.n_lines = 0  # kept since room was made
         self._n_seen = 0
+        self._n_listed = 0
 
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
@@ -95,8 +97,9 @@ class Memo:
             for sku in gone & items.keys():
                 del items[sku]
         self._lines, self._listings, self._seen = earlier._lines, earlier._listings, earlier._seen | self._seen
-        self.n_lines, self._n_seen = earlier.n_lines, earlier._n_seen
-        earlier._lines, earlier._listings, earlier.n_lines = {}, {}, 0
+        self.n_lines, self._n_seen, self._n_listed = earlier.n_lines, earlier._n_seen, earlier._n_listed
+        earlier._lines, earlier._listings = {}, {}
+        earlier.n_lines = earlier._n_seen = earlier._n_listed = 0
 
     def context(self, basket: Basket) -> Context | None:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
@@ -164,10 +167,10 @@ class Memo:
         return {sku: table[sku] for sku in skus if sku in table}
 
     def keep_listed(self, context: Context, items: Mapping[str, str]) -> None:
-        """Remember entries of listings."""
-        self.make_room(len(items))
-        if len(self._listings) >= CONTEXTS_MAX:
-            self._listings = {}
+        """Remember entries of listings; when they are too many, all of them are forgotten before."""
+        if self._n_listed + len(items) > LISTED_MAX or len(self._listings) >= CONTEXTS_MAX:
+            self._listings, self._n_listed = {}, 0
+        self._n_listed += len(items)
         self._listings.setdefault(context, {}).update(items)
 
     def make_room(self, n_lines: int) -> None:
@@ -177,7 +180,6 @@ class Memo:
                 lines.older = None
             # New tables, because a batch that is under way still looks into the old ones.
             self._lines = {context: Lines(older) for context, older in self._lines.items() if older.alone}
-            self._listings = {}
             self.n_lines = 0
         self.n_lines += n_lines
 
