@@ -7,6 +7,8 @@ the place of both. Whatever fails in between, a reader finds a version that was 
 Snapshot: magic, BLAKE2b of the rest, sizes, a head in MessagePack, the arrays. Changes: records of magic, size, BLAKE2b, MessagePack.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import struct
@@ -102,7 +104,12 @@ class LastGood:
                 return
             record = _record(self._rows, rows)
             if record is not None and self._has_room(len(record)):
-                _append(self._changes_path, record)
+                try:
+                    _append(self._changes_path, record)
+                except OSError:
+                    # Whether the record is there is not known, and the next one could not go on from it: the next write is a snapshot.
+                    self._snapshot = None
+                    raise
                 self._rows = rows
                 return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +203,11 @@ def _read_snapshot(file: BinaryIO, code: str) -> tuple[BookRows, PriceBook | Non
     rows = BookRows(head.version, head.published_at_us, documents)
     if head.book is None or head.code != code:
         return rows, None
-    book: PriceBook = value_of(head.book, buffers)
+    try:
+        book: PriceBook = value_of(head.book, buffers)
+    except (KeyError, IndexError, TypeError, ValueError):
+        # The documents are whole, and a book can be compiled from them again.
+        return rows, None
     return rows, replace(book, sources=book.sources._replace(documents=documents))
 
 
@@ -230,7 +241,8 @@ def _append(path: Path, record: bytes) -> None:
     # One write at the end of the file: records of several processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, record)
+        if os.write(descriptor, record) != len(record):
+            raise OSError(errno.ENOSPC, "the disk took a part of the record only", str(path))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -251,7 +263,8 @@ def _changes(path: Path) -> Iterator[_Change]:
         if start <= len(content):
             payload = content[start : start + _SIZE.unpack_from(content, head)[0]]
             if hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).digest() == content[start - _DIGEST_BYTES : start]:
-                yield _change_decoder.decode(payload)
+                with contextlib.suppress(msgspec.MsgspecError):  # a record of another form is as good as none
+                    yield _change_decoder.decode(payload)
                 at = content.find(_RECORD, start + len(payload))
                 continue
         # A record that a crash has cut off: the next one may be whole.

@@ -1,6 +1,8 @@
 """The book on disk: what was written comes back, whatever happened while it was written."""
 
+import hashlib
 import os
+import resource
 from pathlib import Path
 from random import Random
 
@@ -198,3 +200,33 @@ def test_a_book_of_other_code_is_compiled_anew(tmp_path: Path) -> None:
     assert kept is not None
 
     assert (kept.rows, kept.book) == (rows, None)
+
+
+def test_a_record_that_the_disk_took_in_part_is_made_good_by_a_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "book"
+    writer = LastGood(path)
+    writer.write(ROWS, None)
+    changed = later(ROWS, ("products", "extra", Document({"name": "x" * 400}, 1)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="part of the record"):
+            writer.write(changed, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    last = later(changed, ("products", "extra", Document({"name": "y"}, 2)))
+    writer.write(last, None)
+
+    assert read(path) == last
+
+
+def test_a_record_of_another_form_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "book"
+    LastGood(path).write(ROWS, None)
+    payload = b"\x93\x01\x02\x03"
+    size = len(payload).to_bytes(8, "little")
+    path.with_name("book.changes").write_bytes(
+        b"centwise-change\n" + size + hashlib.blake2b(payload, digest_size=32).digest() + payload
+    )
+
+    assert read(path) == ROWS
