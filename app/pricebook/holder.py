@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+import structlog
+
 from app.errors import Unavailable, VersionNotReached
 from app.pricebook.documents import Documents
 from app.pricing.book import BookRows, PriceBook
+
+_log = structlog.get_logger(__name__)
 
 
 class Held(NamedTuple):
@@ -79,4 +83,7 @@ class BookHolder:
             if held.book.version >= version and not waiter.done():
                 waiter.set_result(held.book)
         for watcher in self._watchers:
-            watcher(before, held)
+            try:
+                watcher(before, held)
+            except Exception:  # noqa: BLE001 - the book is in force, and whoever watches has no say in that
+                _log.exception("watcher_failed", version=held.book.version)
