@@ -25,6 +25,8 @@ LINES_MAX: Final = 100_000
 LISTED_MAX: Final = 200_000
 
 _FEW: Final = 3
+# More lines than this hardly come together again, and would fill the memo with whole baskets.
+_CLUSTER_MAX: Final = 6
 _ALWAYS_S: Final = -(1 << 62)
 
 type Context = tuple[object, ...]
@@ -241,6 +243,8 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
         whole = cast("list[KnownLine]", lines)
         shared = shared_candidates(whole)
         if shared and (felt := clusters(whole, shared)):
+            if max(map(len, felt)) > _CLUSTER_MAX:
+                continue
             keys = [tuple((basket.skus[place], basket.quantities_milli[place]) for place in places) for places in felt]
             coupled.append(Coupled(number, basket, home, whole, felt, keys))
         elif (one := assembled(basket, whole, shared)) is not None:
@@ -305,7 +309,7 @@ def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> 
         learned = learn(book, [part for _, part in wanted.values()])
         for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.together[keys] = lines
-        memo.make_room(len(wanted))
+        memo.make_room(sum(len(keys) for _, keys in wanted))
 
 
 def _assembled_together(one: Coupled) -> Assembled | None:

@@ -10,7 +10,7 @@ from app.pricing.compile import compile_price_book
 from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
 from app.quotes.encode import EncodedQuote, encode_quotes
-from app.quotes.memo import Memo, hand_over, memo_of, price_and_encode, price_with
+from app.quotes.memo import Lines, Memo, hand_over, memo_of, price_and_encode, price_with
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
@@ -35,6 +35,12 @@ def summed(quotes: list[EncodedQuote]) -> list[EncodedQuote]:
             sums[kind] += amount_minor
         found.append(quote._replace(discount_by_kind=tuple(sorted(sums.items()))))
     return found
+
+
+def lines_in(lines: Lines) -> int:
+    """How many lines are remembered, as they came and together with others."""
+    own = sum(map(len, lines.alone.values())) + sum(map(len, lines.together))
+    return own + (0 if lines.older is None else lines_in(lines.older))
 
 
 def test_memo_equals_engine_on_random_books() -> None:
@@ -76,6 +82,24 @@ def test_memo_that_makes_room_all_the_time_equals_the_engine() -> None:
     for _ in range(6):
         assert summed(price_with(memo, book, baskets, [False] * 300)) == expected
     assert 0 < memo.n_lines <= 200
+
+
+def test_lines_that_all_feel_one_another_do_not_fill_the_memory() -> None:
+    documents = shop(n_skus=20, n_promotions=0)
+    steps = [{"from": 2, "percent": "3"}, {"from": 6, "percent": "6"}]
+    everywhere = {"name": "All", "kind": "tiered", "params": {"by": "quantity", "steps": steps}, "level": "line", "scope": {}}
+    documents["promotions"] = {"all": {**everywhere, "requires_code": False}}
+    book = compiled(documents, {}, 1_700_000_000_000_000)
+    rng = Random(7)
+    bodies = [{"currency": "USD", "lines": made_basket(rng, 20)["lines"]} for _ in range(300)]
+    baskets = [as_basket(body, 1_750_000_000_000_000) for body in bodies]
+    expected = by_engine(book, baskets)
+    memo = Memo(book, lines_max=400)
+
+    for first in [*range(0, 300, 20)] * 3:
+        part = slice(first, first + 20)
+        assert summed(price_with(memo, book, baskets[part], [False] * 20)) == expected[part]
+        assert sum(map(lines_in, memo._lines.values())) <= 2 * 400
 
 
 def test_what_is_handed_over_is_what_the_next_book_says() -> None:
