@@ -67,7 +67,9 @@ def changed_promotions(earlier: PriceBook, compared: Comparison, names: set[str]
     """The promotions of the earlier book, with those of some names exchanged; what surrounds them is the same."""
     old, documents = earlier.promotions, compared.documents("promotions")
     pieces, problems = _read(((name, documents[name]) for name in names if name in documents), around)
-    patterns = earlier.sources.patterns["promotions"] - names | {name for name, piece in pieces.items() if has_pattern(piece.body)}
+    patterns = earlier.sources.patterns["promotions"] - names | {
+        name for name, piece in pieces.items() if has_pattern(piece.body)
+    }
     if problems:
         return Compiled(old, patterns, problems)
     wins = around.exclusive_wins

@@ -119,7 +119,9 @@ def _numbers(text: str | None, name: str) -> tuple[int, ...]:
     for one in [] if text is None else text.split(","):
         number = int(one) if _INTEGER.fullmatch(one) else None
         if number is None or not low <= (abs(number) if can_be_negative else number) <= high:
-            raise ValueError(f"{name} has numbers from {low} to {high}{', negative ones from the end' if can_be_negative else ''}")
+            raise ValueError(
+                f"{name} has numbers from {low} to {high}{', negative ones from the end' if can_be_negative else ''}"
+            )
         found.add(number)
     return tuple(sorted(found))
 
@@ -155,7 +157,7 @@ def occurrences(rule: Rule, start: datetime, low: datetime, high: datetime) -> l
     ['2026-02-27 18:00:00', '2026-03-27 18:00:00']
     """
     rule = _completed(rule, start)
-    last = rule.until if rule.until is not None and rule.until.tzinfo is None else datetime.max
+    last = rule.until if rule.until is not None and rule.until.tzinfo is None else high
     found: list[datetime] = []
     n = 0
     # With COUNT all of them count, so that they are told from the first; otherwise from the period that `low` is in.

@@ -235,6 +235,11 @@ def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | 
     return has_gaps if has_gaps.any() else None
 
 
+def never_holds(table: ScheduleTable, row: int) -> bool:
+    """Whether a row has no interval at all."""
+    return not table.is_always[row] and int(table.hull_s[row, 1]) == EARLIEST_S
+
+
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:
     """Tell which rows (n,) are active at their instants, (n,) or one for all, in seconds."""
     hull_s = table.hull_s.take(row, axis=0)
