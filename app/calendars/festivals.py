@@ -7,11 +7,14 @@ further. Where a festival lasts for several days, its day is the first.
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from dateutil.easter import EASTER_ORTHODOX, EASTER_WESTERN, easter
-from holidays.calendars import _ChineseLunisolar, _HebrewLunisolar, _HinduLunisolar, _IslamicLunar, _Persian
-from holidays.calendars.chinese import KOREAN_CALENDAR, VIETNAMESE_CALENDAR
+from holidays.calendars.chinese import KOREAN_CALENDAR, VIETNAMESE_CALENDAR, _ChineseLunisolar
+from holidays.calendars.hebrew import _HebrewLunisolar
+from holidays.calendars.hindu import _HinduLunisolar
+from holidays.calendars.islamic import _IslamicLunar
+from holidays.calendars.persian import _Persian
 from lunardate import LunarDate
 
 type Days = Callable[[int], Iterable[date]]
@@ -52,7 +55,7 @@ def _of_table(find: Callable[..., Any], arguments: dict[str, Any], year: int) ->
             yield date(day.year, day.month, day.day)
 
 
-def _easter(method: int) -> Days:
+def _easter(method: Literal[1, 2, 3]) -> Days:
     return lambda year: (easter(year, method),)
 
 

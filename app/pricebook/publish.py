@@ -97,7 +97,7 @@ class Publication:
         kind: str,
         note: str,
         body_of: int | None,
-        entries: Iterable[AuditEntry],
+        entries: Sequence[AuditEntry],
         must_hold: Iterable[Change],
     ) -> None:
         """Write the next version. Raises BookError where the book does not compile or a schedule of `must_hold` never holds."""

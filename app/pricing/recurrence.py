@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
     frequency: str
     interval: int
-    count: int | None
+    times: int | None
     until: datetime | None  # local where it has no offset, else UTC; inclusive
     week_start: int
     months: frozenset[int]
@@ -161,12 +161,12 @@ def occurrences(rule: Rule, start: datetime, low: datetime, high: datetime) -> l
     found: list[datetime] = []
     n = 0
     # With COUNT all of them count, so that they are told from the first; otherwise from the period that `low` is in.
-    for moments in _by_period(rule, start, start if rule.count is not None else max(start, low), high):
+    for moments in _by_period(rule, start, start if rule.times is not None else max(start, low), high):
         for moment in moments:
             if moment < start:
                 continue
             n += 1
-            if moment > last or moment >= high or (rule.count is not None and n > rule.count):
+            if moment > last or moment >= high or (rule.times is not None and n > rule.times):
                 return found
             if moment >= low:
                 found.append(moment)
