@@ -9,7 +9,9 @@ _SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exc
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
     """Change, delete or add a promotion, a coupon, a price or the days of a schedule."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand", "named-days"))
+    resource = rng.choice(
+        ("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand", "named-days")
+    )
     documents = rows.documents.get(resource, {})
     if not documents:
         return []
