@@ -18,8 +18,8 @@ from app.pricebook.publish import open_publication
 from app.pricebook.renewal import DAYS_AHEAD_MIN, NO_PATTERNS_DAYS, days_ahead, is_due, renew_schedules
 from app.pricebook.versions import BookVersions
 from app.pricing.book import BookError, BookRows, PriceBook
-from app.pricing.compile import compile_price_book
 from app.pricing.comparison import NAMED_DAYS
+from app.pricing.compile import compile_price_book
 from tests.integration.pricebook.test_publish import audit_rows, product, publish
 
 KEY = "sale-prices/feast"
