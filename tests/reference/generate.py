@@ -161,5 +161,5 @@ def _customer(rng: Random, documents: Documents) -> Body:
 
 
 def _code_as_typed(rng: Random, codes: list[str]) -> str:
-    code = rng.choice((*codes, "UNKNOWN"))
+    code = rng.choice((*codes, "UNKNOWN", "VIP"))
     return rng.choice((code, code, code.lower(), f"  {code} "))

@@ -175,5 +175,5 @@ def test_laying_out_later_changes_nothing_that_was_laid_out(pattern: dict[str, A
     assert within(early) == within(late)
     assert all(start < end for start, end in late)
     assert all(one[1] < other[0] for one, other in pairwise(late))
-    # The last window begins at most a month before the 800 days are over.
-    assert not late or late[-1][1] >= first_us // 10**6 + (later_days + 765) * 86_400
+    # Clocks may change in the last hours of a month, so that the last window is one of the month before.
+    assert not late or late[-1][1] >= first_us // 10**6 + (later_days + 730) * 86_400
