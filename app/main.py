@@ -28,7 +28,7 @@ from app.errors import Unavailable
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
-from app.pricebook.renewal import NO_PATTERNS_DAYS, days_ahead, renew_schedules
+from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
@@ -103,6 +103,7 @@ class Service:
             last_good=settings.data_dir / "last-good-book",
             poll_seconds=settings.poll_seconds,
         )
+        self.reach = Reach()
         self.versions = BookVersions(self.connect, self.holder)
         self.store = DecisionStore(self.connect_durable, metrics=self.metrics)
         limits = LaneLimits(
@@ -211,7 +212,10 @@ class Service:
 
     async def _renew_schedules(self) -> None:
         while True:
-            await renew_schedules(self.engine, self.holder, self.metrics)
+            try:
+                await renew_schedules(self.engine, self.holder, self.metrics)
+            except Exception as error:  # noqa: BLE001 - there is a month to succeed in, and compiling a book each second would be felt
+                self.note_failure("schedules", error)
             await asyncio.sleep(UPKEEP_SECONDS)
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -254,7 +258,7 @@ class Service:
 
     def _schedule_days_ahead(self) -> int:
         held = self.holder.held()
-        return NO_PATTERNS_DAYS if held is None else days_ahead(held, datetime.now(UTC))
+        return NO_PATTERNS_DAYS if held is None else self.reach.days_ahead(held, datetime.now(UTC))
 
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at

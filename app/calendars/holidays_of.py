@@ -10,6 +10,7 @@ import holidays
 _LANGUAGE: Final = "en_US"
 _ESTIMATED: Final = " (estimated)"
 _NAMES_SHOWN: Final = 20
+_YEARS_AROUND: Final = 8
 
 
 class HolidaysError(ValueError):
@@ -21,24 +22,32 @@ class HolidaysError(ValueError):
 
 
 def holiday_days(country: str, subdivision: str | None, names: Sequence[str], first: date, last: date) -> list[date]:
-    """The days on which these holidays fall, all of them where none is named. Raises HolidaysError."""
-    parts = holidays.list_supported_countries().get(country)
-    if parts is None:
-        raise HolidaysError("country", "no holidays are known of this country; it is a code of ISO 3166, as US")
-    if subdivision is not None and subdivision not in parts:
-        raise HolidaysError("subdivision", f"one of {', '.join(parts)}" if parts else "this country has no subdivisions here")
-    calendar = _calendar(country, subdivision, first.year, last.year)
-    if names:
-        known = {name.casefold() for own in calendar.values() for name in own}
-        for at, name in enumerate(names):
-            if name.casefold() not in known:
-                raise HolidaysError(f"names[{at}]", f"not a holiday there in these years; known are {_shown(calendar)}")
+    """The days on which these holidays fall, all of them where none is named. Raises HolidaysError for an unknown country or part."""
+    calendar = _calendar_of(country, subdivision, first, last)
     wanted = {name.casefold() for name in names}
     return sorted(
         day
         for day, own in calendar.items()
         if first <= day <= last and (not wanted or any(name.casefold() in wanted for name in own))
     )
+
+
+def check_names(country: str, subdivision: str | None, names: Sequence[str], first: date, last: date) -> None:
+    """Raises HolidaysError for a name that no holiday has there, some years before and after included: some days are kept now and then."""
+    calendar = _calendar_of(country, subdivision, first, last)
+    known = {name.casefold() for own in calendar.values() for name in own}
+    for at, name in enumerate(names):
+        if name.casefold() not in known:
+            raise HolidaysError(f"names[{at}]", f"no holiday there is called so; known are {_shown(calendar)}")
+
+
+def _calendar_of(country: str, subdivision: str | None, first: date, last: date) -> dict[date, tuple[str, ...]]:
+    parts = holidays.list_supported_countries().get(country)
+    if parts is None:
+        raise HolidaysError("country", "no holidays are known of this country; it is a code of ISO 3166, as US")
+    if subdivision is not None and subdivision not in parts:
+        raise HolidaysError("subdivision", f"one of {', '.join(parts)}" if parts else "this country has no subdivisions here")
+    return _calendar(country, subdivision, first.year - _YEARS_AROUND, last.year + _YEARS_AROUND)
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from app.calendars.festivals import festival_days
-from app.calendars.holidays_of import HolidaysError, holiday_days
+from app.calendars.holidays_of import HolidaysError, check_names, holiday_days
 
 
 class NamedDaysError(ValueError):
@@ -17,7 +17,10 @@ class NamedDaysError(ValueError):
 
 
 def named_days(schedule: Mapping[str, Any], first: date, last: date) -> list[date]:
-    """The days from `first` to `last`, both inclusive, each once, in order; none where the schedule names none. Raises NamedDaysError."""
+    """The days from `first` to `last`, both inclusive, each once, in order; none where the schedule names none.
+
+    A holiday that is not known has no days. Raises NamedDaysError for a festival, a country or a part of one that is not.
+    """
     if schedule.get("festival"):
         try:
             return festival_days(schedule["festival"]["name"], first, last)
@@ -30,3 +33,14 @@ def named_days(schedule: Mapping[str, Any], first: date, last: date) -> list[dat
         return holiday_days(asked["country"], asked.get("subdivision"), asked.get("names") or (), first, last)
     except HolidaysError as error:
         raise NamedDaysError(f"holidays.{error.path}", str(error)) from error
+
+
+def check_named_days(schedule: Mapping[str, Any], first: date, last: date) -> None:
+    """Raises NamedDaysError for anything that a schedule names and nobody knows, holidays too."""
+    named_days(schedule, first, last)
+    asked = schedule.get("holidays")
+    if asked:
+        try:
+            check_names(asked["country"], asked.get("subdivision"), asked.get("names") or (), first, last)
+        except HolidaysError as error:
+            raise NamedDaysError(f"holidays.{error.path}", str(error)) from error

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from app.calendars.named_days import NamedDaysError, named_days
+from app.calendars.named_days import NamedDaysError, check_named_days, named_days
 from app.errors import FieldError
 from app.pricing.schedule import ScheduleError, compile_schedule, laid_out_days
 
@@ -37,6 +37,7 @@ def _check_pattern(schedule: Mapping[str, Any], pattern: str) -> list[FieldError
     now_us = time.time_ns() // 1000
     first, last = laid_out_days(now_us)
     try:
+        check_named_days(schedule, first, last)
         days = [day.isoformat() for day in named_days(schedule, first, last)]
     except NamedDaysError as error:
         return [FieldError(error.path, "unknown", str(error))]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from app.calendars.festivals import FESTIVALS
-from app.calendars.named_days import NamedDaysError, named_days
+from app.calendars.named_days import NamedDaysError, check_named_days, named_days
 
 
 def days(schedule: dict[str, object], first: str = "2026-01-01", last: str = "2028-12-31") -> list[str]:
@@ -79,6 +79,15 @@ def test_without_names_every_holiday_counts() -> None:
     assert found == ["2026-12-25", "2026-12-26", "2026-12-28"]  # Boxing Day is a Saturday, so that Monday is kept as well
 
 
+def test_day_that_is_not_kept_in_these_years_is_known_all_the_same() -> None:
+    # Independence Day is kept on another day only where it falls on a weekend: in 2026 on Friday the 3rd.
+    holidays = {"country": "US", "names": ["Independence Day (observed)", "Labor Day"]}
+    check_named_days({"holidays": holidays}, date(2028, 1, 1), date(2028, 12, 31))
+
+    assert days({"holidays": holidays}, "2028-01-01", "2028-12-31") == ["2028-09-04"]
+    assert days({"holidays": holidays}, "2026-01-01", "2026-12-31") == ["2026-07-03", "2026-09-07"]
+
+
 @pytest.mark.parametrize(
     ("schedule", "path"),
     [
@@ -90,6 +99,6 @@ def test_without_names_every_holiday_counts() -> None:
 )
 def test_days_nobody_knows_are_refused_with_their_place(schedule: dict[str, object], path: str) -> None:
     with pytest.raises(NamedDaysError) as refused:
-        days(schedule)
+        check_named_days(schedule, date(2026, 1, 1), date(2028, 12, 31))
 
     assert refused.value.path == path
