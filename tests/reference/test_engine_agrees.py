@@ -55,7 +55,9 @@ def test_batch_equals_its_baskets_one_by_one() -> None:
 def test_planted_cent_is_found() -> None:
     """The comparison is worth its run only if one odd cent in one amount fails it."""
     promotions = (found for seed in range(99) for found in random_book(Random(seed))["promotions"].items())
-    name, promotion = next((name, body) for name, body in promotions if body["kind"] == "amount_off")
+    name, promotion = next(
+        (name, body) for name, body in promotions if body["kind"] == "amount_off" and body["params"].get("cap") is None
+    )
     open_to_all = {**promotion, "scope": {}, "conditions": None, "schedule": None, "requires_code": False, "currency": "USD"}
     odd = {**open_to_all, "params": {**promotion["params"], "amount": promotion["params"]["amount"] + 1}}
     prices = {"A": {"sku": "A", "currency": "USD", "price_list": "default", "unit_price": "900000000"}}
