@@ -105,7 +105,8 @@ def _applied(book: PriceBook, apps: Applications, outcome: Outcome, kind: str) -
     if kind not in book.promotions.kinds:
         return np.zeros(0, np.int64)
     is_kind = book.promotions.kind[apps.rule] == book.promotions.kinds.index(kind)
-    return (is_kind & outcome.is_applied).nonzero()[0]
+    found: Int64s = (is_kind & outcome.is_applied).nonzero()[0]
+    return found
 
 
 def _gifts(book: PriceBook, baskets: Sequence[Basket], apps: Applications, outcome: Outcome) -> Gifts:
@@ -124,7 +125,7 @@ def _earned(
     """The points that each basket earns (n_baskets,)."""
     weighed_e4 = (merchandise - paid_with_points) * E4
     if multipliers.size:
-        numbers, basket = np.unique(apps.basket[multipliers], return_inverse=True)
+        numbers = np.unique(apps.basket[multipliers])
         first = work.orders.first_line
         count = first[numbers + 1] - first[numbers]
         starts = np.cumsum(count) - count

@@ -49,9 +49,7 @@ def shares_of_each(funding: Funding, blocks: Sequence[Adjustment], n_places: int
     """The shares of the adjustments of promotions, each by itself, block by block. A give-back lessens the adjustment before it in its place."""
     given = _given(blocks, n_places)
     return [
-        {}
-        if _is_give_back(block)
-        else _shares_by_place(funding, block.rule, amount, funding.is_funded(block.rule).nonzero()[0])
+        {} if _is_give_back(block) else _shares_by_place(funding, block.rule, amount, funding.is_funded(block.rule).nonzero()[0])
         for block, amount in zip(blocks, given, strict=True)
     ]
 
@@ -82,9 +80,7 @@ def shares_on_lines(
         found[party] = allocate(amount, left, groups, remainder="largest", rounding="half_up")
         left = left - found[party]
     n_own = np.array([len(own) for own in amounts])[groups.group]
-    return {
-        place: column[:count] for place, column, count in zip(at.tolist(), found.T.tolist(), n_own.tolist(), strict=True)
-    }
+    return {place: column[:count] for place, column, count in zip(at.tolist(), found.T.tolist(), n_own.tolist(), strict=True)}
 
 
 def joined_blocks(blocks: Sequence[Adjustment]) -> Adjustment:
@@ -126,5 +122,3 @@ def _shares_by_place(funding: Funding, rule: Int64s, amount: Int64s, at: Int64s)
     split = allocate(amount[at], share, groups, remainder="largest", rounding="half_up").tolist()
     bounds = zip(at.tolist(), groups.starts.tolist(), n_parties.tolist(), strict=True)
     return {place: split[start : start + count] for place, start, count in bounds}
-
-

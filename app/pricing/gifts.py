@@ -24,7 +24,8 @@ def worth_of_gifts(
     low = packed.skus.first[row]
     groups = groups_of_sizes(packed.skus.first[row + 1] - low)
     number = np.arange(groups.group.size) - groups.starts[groups.group]
-    unit_e4 = _list_units(book, contexts, currency_row, at_s, context[groups.group], packed.skus.sku[low[groups.group] + number])
+    skus: list[bytes] = packed.skus.sku[low[groups.group] + number].tolist()
+    unit_e4 = _list_units(book, contexts, currency_row, at_s, context[groups.group], skus)
     quantity = packed.quantity_milli[row][groups.group]
     is_bounded = unit_e4 <= AMOUNT_E7_MAX // quantity
     worth = round_div(np.where(is_bounded, unit_e4, 0) * quantity, E7, book.policy.rounding)

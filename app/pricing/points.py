@@ -70,7 +70,7 @@ def redeem(program: ProgramColumns, asked: Int64s, total_minor: Int64s) -> tuple
     share, _ = mul_div(total_minor, program.max_ppm, PPM)
     most = np.minimum(share, program.max_minor)
     points = np.minimum(asked, most * E4 // program.worth_e4)
-    amount = points * program.worth_e4 // E4
+    amount: Int64s = points * program.worth_e4 // E4
     return -(-amount * E4 // program.worth_e4), amount
 
 
@@ -82,7 +82,7 @@ def earn(program: ProgramColumns, weighed_e4: Int64s) -> Int64s:
 
 def multiplied(factor_e4: Int64s, multiplier_e4: Int64s) -> Int64s:
     """Factors (n,) times a multiplier."""
-    return np.minimum(factor_e4 * multiplier_e4 // E4, FACTOR_MAX * E4)
+    return np.asarray(np.minimum(factor_e4 * multiplier_e4 // E4, FACTOR_MAX * E4), np.int64)
 
 
 def weighed_by_line(

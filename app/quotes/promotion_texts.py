@@ -36,7 +36,9 @@ class PromotionTexts:
         self._funding = funding_texts(book, outcome, basket_of_line, n_baskets)
         self._told_order = self._order_of_telling()
         self.on_lines = self._line_adjustments()  # by line, in the order of application
-        self.on_orders = self._adjustments(outcome.on_orders, None if self._funding is None else self._funding.on_orders)  # by basket
+        self.on_orders = self._adjustments(
+            outcome.on_orders, None if self._funding is None else self._funding.on_orders
+        )  # by basket
         self.on_shipping = self._adjustments(
             outcome.on_shipping, None if self._funding is None else self._funding.on_shipping
         )  # the same of shipping

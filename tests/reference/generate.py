@@ -25,7 +25,6 @@ from tests.reference.generate_prices import price_documents, rules_of_prices
 from tests.reference.generate_promotions import promotion_documents
 from tests.reference.shop import Body, Documents
 
-
 CURRENCIES = ("USD", "EUR", "JPY", "KWD")
 
 

@@ -19,7 +19,18 @@ from tests.reference.generate_pieces import (
 )
 from tests.reference.shop import Body
 
-KINDS = ("percent_off", "percent_off", "amount_off", "amount_off", "fixed_price", "tiered", "spend_save", "shipping", "gift", "points")
+KINDS = (
+    "percent_off",
+    "percent_off",
+    "amount_off",
+    "amount_off",
+    "fixed_price",
+    "tiered",
+    "spend_save",
+    "shipping",
+    "gift",
+    "points",
+)
 OWN_LEVEL = {"fixed_price": "line", "shipping": "shipping", "gift": "order", "points": "order"}
 
 

@@ -12,7 +12,6 @@ from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
 from tests.reference.times import is_active
 
-
 LEVELS = ("line", "order", "shipping")
 
 
@@ -139,9 +138,7 @@ def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn,
     return None if has_applied else {"reason": "nothing_to_discount"}
 
 
-def _give(
-    shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome
-) -> Body | None:
+def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome) -> Body | None:
     """Apply what takes no amount: a gift, or a multiplier of points."""
     if promotion["kind"] == "gift":
         outcome.gifts.append(gift_of(shop, request, promotion["params"], shown))

@@ -29,7 +29,9 @@ def test_adjustments_add_up_on_every_line_and_on_the_order(case: Case) -> None:
         shares = -sum(each["amount"] for line in priced for each in line["adjustments"] if each.get("level") == "order")
         assert shares == rounding - sum(each["amount"] for each in reply["adjustments"])
         if shipping:
-            assert 0 <= shipping == reply["shipping"]["subtotal"] + sum(each["amount"] for each in reply["shipping"]["adjustments"])
+            assert (
+                0 <= shipping == reply["shipping"]["subtotal"] + sum(each["amount"] for each in reply["shipping"]["adjustments"])
+            )
 
 
 def test_seed_gives_the_same_case_again() -> None:
