@@ -193,7 +193,12 @@ BODIES: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", "/v1/policy", {"rounding_level": "unit"}, {"rounding_level"}),
     ("PUT", "/v1/policy", {"cash_rounding": 0}, {"cash_rounding"}),
     ("PUT", "/v1/policy", {"points": {"USD": {"worth": "0"}}}, {"points.USD.worth"}),
-    ("PUT", "/v1/promotions/A", {"name": "A", "kind": "shipping", "params": {"percent": "5", "amount": 5}}, {"params.amount", "currency"}),
+    (
+        "PUT",
+        "/v1/promotions/A",
+        {"name": "A", "kind": "shipping", "params": {"percent": "5", "amount": 5}},
+        {"params.amount", "currency"},
+    ),
     ("PUT", "/v1/publishing-policy", {"publish_now": "no"}, {"publish_now"}),
     ("PUT", "/v1/signals/costs", {}, {""}),
     ("PUT", "/v1/signals/costs", [], {""}),
