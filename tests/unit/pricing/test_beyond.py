@@ -18,7 +18,7 @@ PROGRAM = {"worth": "1", "earn": "0.01"}
 
 def shipping(name: str = "S", **more: Any) -> dict[str, Any]:
     """A shipping promotion; `percent` or `amount` go to its parameters."""
-    params = {key: more.pop(key) for key in ("percent", "amount") if key in more}
+    params: dict[str, Any] = {key: more.pop(key) for key in ("percent", "amount") if key in more}
     return promotion("shipping", params, name=name, level="shipping", **more)
 
 
