@@ -60,7 +60,8 @@ class Applications(NamedTuple):
 class Adjustment(NamedTuple):
     """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order and of its shipping.
 
-    A give-back has the guardrail as `rule`; `is_order_level` marks what an order promotion took of a line. Both are the same all through a block.
+    A give-back has the guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
+    order promotion took of a line. Both are the same all through a block.
     """
 
     where: Int64s

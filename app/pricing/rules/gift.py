@@ -54,6 +54,16 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def measures_running(params: Params) -> bool:
+    """It has no steps."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
