@@ -9,15 +9,17 @@ anything. Lines that feel one another are remembered together (known.py), order 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
-from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, shared_candidates
+from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, sums_of
 from app.quotes.encode import EncodedQuote, encode_quotes
+from app.quotes.figures import Numbering
 from app.quotes.known import Key, KnownLine, learn
 
 CONTEXTS_MAX: Final = 2_048
@@ -38,7 +40,7 @@ class Lines:
     __slots__ = ("alone", "older", "seen", "together")
 
     def __init__(self, older: "Lines | None" = None) -> None:
-        self.alone: dict[str, dict[int, KnownLine | None]] = {}  # by SKU and quantity
+        self.alone: dict[Key, KnownLine | None] = {}
         self.together: dict[tuple[Key, ...], list[KnownLine] | None] = {}
         self.older = older  # what was known before the memo had to make room
         self.seen: set[Key] = set()  # lines that were asked for once, and went through the engine with their basket
@@ -48,19 +50,18 @@ class Lines:
         missing: list[Key] = []
         older = {} if self.older is None else self.older.alone
         for key in zip(basket.skus, basket.quantities_milli, strict=True):
-            sku, quantity = key
-            if quantity in self.alone.get(sku, ()):
+            if key in self.alone:
                 continue
-            if quantity in older.get(sku, ()):
-                self.alone.setdefault(sku, {})[quantity] = older[sku][quantity]
+            if key in older:
+                self.alone[key] = older[key]
             else:
                 missing.append(key)
         return missing
 
     def forget(self, skus: AbstractSet[str]) -> None:
         """Forget every line of some SKUs."""
-        for sku in skus & self.alone.keys():
-            del self.alone[sku]
+        for key in [key for key in self.alone if key[0] in skus]:
+            del self.alone[key]
         for own in [own for own in self.together if any(sku in skus for sku, _ in own)]:
             del self.together[own]
         if self.older is not None:
@@ -83,6 +84,7 @@ class Memo:
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
+        self.numbers = Numbering()  # of promotions, by their ids
         self.n_lines = 0  # kept since room was made
         self._n_seen = 0
         self._n_listed = 0
@@ -90,8 +92,11 @@ class Memo:
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
         skus: set[str] = set()
-        skus.update(*(lines.alone for lines in earlier._lines.values()), *earlier._listings.values())
-        skus.update(*(lines.older.alone for lines in earlier._lines.values() if lines.older is not None))
+        skus.update(*earlier._listings.values())
+        for lines in earlier._lines.values():
+            skus.update([sku for sku, _ in lines.alone])
+            if lines.older is not None:
+                skus.update([sku for sku, _ in lines.older.alone])
         gone = set(filter(but, skus))
         for lines in earlier._lines.values():
             lines.forget(gone)
@@ -99,6 +104,7 @@ class Memo:
             for sku in gone & items.keys():
                 del items[sku]
         self._lines, self._listings, self._seen = earlier._lines, earlier._listings, earlier._seen | self._seen
+        self.numbers, earlier.numbers = earlier.numbers, Numbering()
         self.n_lines, self._n_seen, self._n_listed = earlier.n_lines, earlier._n_seen, earlier._n_listed
         earlier._lines, earlier._listings = {}, {}
         earlier.n_lines = earlier._n_seen = earlier._n_listed = 0
@@ -214,7 +220,7 @@ def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: 
     """Do it with a memo of this book."""
     found = _from_memo(book, memo, baskets)
     add_order_level(book, [one for one in found if one is not None])
-    replies = [None if one is None else one.encoded or one.reply() for one in found]
+    replies = [None if one is None else one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
@@ -235,31 +241,27 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
             home = homes[number]
             known[number] = None if home is None else _known(baskets[number], home)
     found: list[Assembled | None] = [None] * len(baskets)
+    wholes = {number: lines for number, lines in enumerate(known) if lines is not None and None not in lines}
+    if not wholes:
+        return found
+    sums = sums_of(cast("list[list[KnownLine]]", list(wholes.values())))
     coupled: list[Coupled] = []
-    has_order_level = book.promotions.n_line_level < len(book.promotions.id)
-    for number, (basket, home, lines) in enumerate(zip(baskets, homes, known, strict=True)):
-        if lines is None or home is None or None in lines:
-            continue
-        whole = cast("list[KnownLine]", lines)
-        shared = shared_candidates(whole)
-        if shared and (felt := clusters(whole, shared)):
-            if max(map(len, felt)) > _CLUSTER_MAX:
-                continue
-            keys = [tuple((basket.skus[place], basket.quantities_milli[place]) for place in places) for places in felt]
-            coupled.append(Coupled(number, basket, home, whole, felt, keys))
-        elif (one := assembled(basket, whole, shared)) is not None:
-            found[number] = one
-            if not has_order_level:
-                # At once, because what was touched just now is still near the processor.
-                one.encoded = one.reply()
+    for place, (number, lines) in enumerate(wholes.items()):
+        basket, home, whole = baskets[number], homes[number], cast("list[KnownLine]", lines)
+        if place in sums.shared and (felt := clusters(whole, sums.shared[place])):
+            if max(map(len, felt)) <= _CLUSTER_MAX:
+                assert home is not None
+                coupled.append(Coupled(number, basket, home, whole, felt))
+        else:
+            found[number] = assembled(basket, whole, sums, place)
     if coupled:
         _learn_together(book, memo, coupled)
-        for pair in coupled:
-            found[pair.number] = _assembled_together(pair)
+        _assemble_together(coupled, found)
     return found
 
 
-class Coupled(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupled:
     """A basket with lines that feel one another."""
 
     number: int
@@ -267,14 +269,18 @@ class Coupled(NamedTuple):
     home: Lines
     lines: list[KnownLine]
     felt: Sequence[Cluster]
-    keys: Sequence[tuple[Key, ...]]  # of each cluster
+
+    def own_keys(self) -> list[tuple[Key, ...]]:
+        """Those of the lines of each cluster."""
+        skus, quantities_milli = self.basket.skus, self.basket.quantities_milli
+        return [tuple([(skus[place], quantities_milli[place]) for place in places]) for places in self.felt]
 
 
 def _known(basket: Basket, home: Lines) -> list[KnownLine | None] | None:
     """The lines of a basket, None where one is not known yet."""
     alone = home.alone
     try:
-        return [alone[sku][quantity] for sku, quantity in zip(basket.skus, basket.quantities_milli, strict=True)]
+        return [alone[key] for key in zip(basket.skus, basket.quantities_milli, strict=True)]
     except KeyError:
         return None
 
@@ -289,9 +295,9 @@ def _learn_alone(book: PriceBook, memo: Memo, asked: Sequence[tuple[Basket, Line
             if (id(home), key) not in wanted:
                 wanted[id(home), key] = home, _part(basket, (key,))
     if wanted:
-        learned = learn(book, [part for _, part in wanted.values()])
-        for ((_, (sku, quantity)), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            home.alone.setdefault(sku, {})[quantity] = None if lines is None else lines[0]
+        learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
+        for ((_, key), (home, _)), lines in zip(wanted.items(), learned, strict=True):
+            home.alone[key] = None if lines is None else lines[0]
         memo.make_room(len(wanted))
 
 
@@ -299,29 +305,37 @@ def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> 
     """Price lines that feel one another together, where they are not known yet, all in one vectorised call."""
     wanted: dict[tuple[int, tuple[Key, ...]], tuple[Lines, Basket]] = {}
     for one in coupled:
-        for keys in one.keys:
+        for keys in one.own_keys():
             older = one.home.older
             if older is not None and keys in older.together:
                 one.home.together.setdefault(keys, older.together[keys])
             elif keys not in one.home.together:
                 wanted[id(one.home), keys] = one.home, _part(one.basket, keys)
     if wanted:
-        learned = learn(book, [part for _, part in wanted.values()])
+        learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
         for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.together[keys] = lines
         memo.make_room(sum(len(keys) for _, keys in wanted))
 
 
-def _assembled_together(one: Coupled) -> Assembled | None:
-    """A basket put together from its lines and those that were priced together; None where even these do not go together."""
+def _assemble_together(coupled: Sequence[Coupled], found: list[Assembled | None]) -> None:
+    """Put baskets together from their lines and those that were priced together, where these go together."""
+    wholes = {one: lines for one in coupled if (lines := _with_those_together(one)) is not None}
+    if wholes:
+        sums = sums_of(list(wholes.values()))
+        for place, (one, lines) in enumerate(wholes.items()):
+            found[one.number] = assembled(one.basket, lines, sums, place)
+
+
+def _with_those_together(one: Coupled) -> list[KnownLine] | None:
     lines = list(one.lines)
-    for places, keys in zip(one.felt, one.keys, strict=True):
+    for places, keys in zip(one.felt, one.own_keys(), strict=True):
         together = one.home.together[keys]
         if together is None:
             return None
         for place, line in zip(places, together, strict=True):
             lines[place] = line
-    return assembled(one.basket, lines, shared_candidates(lines))
+    return lines
 
 
 def _part(basket: Basket, keys: Sequence[Key]) -> Basket:

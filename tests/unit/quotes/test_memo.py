@@ -39,7 +39,7 @@ def summed(quotes: list[EncodedQuote]) -> list[EncodedQuote]:
 
 def lines_in(lines: Lines) -> int:
     """How many lines are remembered, as they came and together with others."""
-    own = sum(map(len, lines.alone.values())) + sum(map(len, lines.together))
+    own = len(lines.alone) + sum(map(len, lines.together))
     return own + (0 if lines.older is None else lines_in(lines.older))
 
 
