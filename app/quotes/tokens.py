@@ -1,8 +1,8 @@
 """Signed quotes: a compact JWS (RFC 7515) with HS256 that a checkout verifies by itself and hands back."""
 
-import base64
 import hashlib
 import hmac
+from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet, OctKey
 _ALGORITHM: Final = "HS256"
 _SECRET_BYTES_MIN: Final = 32
 _LEEWAY_S: Final = 120
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class TokenError(Exception):
@@ -113,4 +114,4 @@ class KeyRing:
 
 
 def _base64url(octets: bytes) -> bytes:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=")
+    return b2a_base64(octets, newline=False).translate(_URLSAFE, b"=")
