@@ -4,6 +4,8 @@ Most lines are touched only by rules that look at the context and at the line it
 price, steps and reasons. The engine makes every entry; the memo only keeps it, for one book, until the next instant at which a schedule changes
 anything. Lines that feel one another are remembered together (known.py), order promotions take their turns on what was put together
 (assembled.py), and a basket that cannot be put together goes through the engine as a whole. The replies of both ways are equal to the byte.
+
+A basket that comes again and again, as a cart does while its owner looks around, is remembered whole from its second time on.
 """
 
 from bisect import bisect_right
@@ -25,13 +27,16 @@ from app.quotes.known import Key, KnownLine, learn
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
 LISTED_MAX: Final = 200_000
+WHOLE_OCTETS_MAX: Final = 32 << 20
 
 _FEW: Final = 3
 # More lines than this hardly come together again, and would fill the memo with whole baskets.
 _CLUSTER_MAX: Final = 6
+_WHOLES_SEEN_MAX: Final = 50_000
 _ALWAYS_S: Final = -(1 << 62)
 
 type Context = tuple[object, ...]
+type WholeKey = tuple[object, ...]
 
 
 class Lines:
@@ -71,8 +76,9 @@ class Lines:
 class Memo:
     """The known lines of one book, by context."""
 
-    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX) -> None:
+    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX, whole_octets_max: int = WHOLE_OCTETS_MAX) -> None:
         self._lines_max = lines_max
+        self._whole_octets_max = whole_octets_max
         self._boundaries = book.boundaries_s
         self._period = (0, 0)  # between two boundaries, the one that was asked for last
         asked = book.asked_facts
@@ -88,6 +94,14 @@ class Memo:
         self.n_lines = 0  # kept since room was made
         self._n_seen = 0
         self._n_listed = 0
+        self._wholes: dict[WholeKey, EncodedQuote] = {}
+        self._wholes_seen: set[int] = set()  # hashes of the keys of baskets that came once
+        self._whole_octets = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered, by what it is."""
+        return {"contexts": len(self._lines), "lines": self.n_lines, "baskets": len(self._wholes), "listed": self._n_listed}
 
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
@@ -108,6 +122,8 @@ class Memo:
         self.n_lines, self._n_seen, self._n_listed = earlier.n_lines, earlier._n_seen, earlier._n_listed
         earlier._lines, earlier._listings = {}, {}
         earlier.n_lines = earlier._n_seen = earlier._n_listed = 0
+        # Whole baskets are not worth looking through: their lines are soon joined again.
+        earlier._wholes, earlier._whole_octets = {}, 0
 
     def context(self, basket: Basket) -> Context | None:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
@@ -181,6 +197,24 @@ class Memo:
         self._n_listed += len(items)
         self._listings.setdefault(context, {}).update(items)
 
+    def whole(self, key: WholeKey) -> EncodedQuote | None:
+        """The reply to a basket that came before, where it is known."""
+        return self._wholes.get(key)
+
+    def keep_whole(self, key: WholeKey, reply: EncodedQuote) -> None:
+        """Remember a reply at the second sight of its basket; when there are too many, all of them are forgotten before."""
+        seen = hash(key)
+        if seen not in self._wholes_seen:
+            if len(self._wholes_seen) >= _WHOLES_SEEN_MAX:
+                self._wholes_seen.clear()
+            self._wholes_seen.add(seen)
+            return
+        if self._whole_octets + len(reply.body) > self._whole_octets_max:
+            self._wholes, self._whole_octets = {}, 0
+        if len(reply.body) <= self._whole_octets_max:
+            self._wholes[key] = reply
+            self._whole_octets += len(reply.body)
+
     def make_room(self, n_lines: int) -> None:
         """Count lines that are about to be kept. When they are too many, those that nobody asks for while as many again come are forgotten."""
         if self.n_lines + n_lines > self._lines_max // 2:
@@ -218,21 +252,43 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
 
 def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
     """Do it with a memo of this book."""
-    found = _from_memo(book, memo, baskets)
-    add_order_level(book, [one for one in found if one is not None])
-    replies = [None if one is None else one.reply() for one in found]
+    contexts = [memo.context(basket) for basket in baskets]
+    keys = [None if context is None else _whole_key(context, basket) for context, basket in zip(contexts, baskets, strict=True)]
+    replies = [None if key is None else memo.whole(key) for key in keys]
+    new = [number for number, reply in enumerate(replies) if reply is None]
+    if new:
+        homes = [None if (context := contexts[number]) is None else memo.lines_of(context) for number in new]
+        found = _from_lines(book, memo, [baskets[number] for number in new], homes)
+        add_order_level(book, [one for one in found if one is not None])
+        for number, one in zip(new, found, strict=True):
+            replies[number] = None if one is None else one.reply()
+        _ask_engine(book, baskets, partial, replies)
+        for number in new:
+            key, reply = keys[number], replies[number]
+            assert reply is not None
+            # What a request that accepts a part got depends on more than its lines.
+            if key is not None and not reply.errors and not partial[number]:
+                memo.keep_whole(key, reply)
+    return [reply for reply in replies if reply is not None]
+
+
+def _ask_engine(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool], replies: list[EncodedQuote | None]) -> None:
+    """Fill in the replies that are still missing."""
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
         encoded = encode_quotes(book, asked, price_baskets(book, asked), partial=[partial[number] for number in rest])
         for number, reply in zip(rest, encoded, strict=True):
             replies[number] = reply
-    return [reply for reply in replies if reply is not None]
 
 
-def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[Assembled | None]:
+def _whole_key(context: Context, basket: Basket) -> WholeKey:
+    """All that a reply depends on."""
+    return (context, basket.shipping_minor, *basket.skus, *basket.quantities_milli, *basket.line_ids)
+
+
+def _from_lines(book: PriceBook, memo: Memo, baskets: Sequence[Basket], homes: Sequence[Lines | None]) -> list[Assembled | None]:
     """The baskets put together from known lines, after what is new to the memo was learned; None for those that go to the engine."""
-    homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
     known = [None if home is None else _known(basket, home) for basket, home in zip(baskets, homes, strict=True)]
     open_numbers = [number for number, lines in enumerate(known) if lines is None and homes[number] is not None]
     if open_numbers:
