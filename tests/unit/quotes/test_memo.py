@@ -2,6 +2,7 @@
 
 from collections import Counter
 from random import Random
+from typing import Any
 
 from app.pricebook.documents import replace_documents
 from app.pricing.basket import Basket
@@ -123,8 +124,9 @@ def test_basket_is_remembered_whole_at_its_second_sight_and_forgotten_when_there
 
 def test_basket_remembered_whole_is_not_that_of_another_shipping_or_other_line_ids() -> None:
     book = compiled(shop(n_skus=60, n_promotions=80, seed=5), {}, 1_700_000_000_000_000)
-    body = {"currency": "USD", "lines": [{"id": "a", "sku": "SKU-1", "quantity": 1}, {"id": "b", "sku": "SKU-2", "quantity": 2}]}
-    others = [{**body, "shipping": 490}, {**body, "lines": [{**line, "id": line["sku"]} for line in body["lines"]]}]
+    lines: list[dict[str, Any]] = [{"id": "a", "sku": "SKU-1", "quantity": 1}, {"id": "b", "sku": "SKU-2", "quantity": 2}]
+    body: dict[str, Any] = {"currency": "USD", "lines": lines}
+    others = [{**body, "shipping": 490}, {**body, "lines": [{**line, "id": line["sku"]} for line in lines]}]
     for _ in range(3):
         by_memo(book, [as_basket(body, 1_750_000_000_000_000)])
 
