@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
 
 _ALGORITHM: Final = "HS256"
 _SECRET_BYTES_MIN: Final = 32
@@ -65,7 +62,7 @@ class KeyRing:
         self._newest = hmac.new(keys[0].secret, digestmod=hashlib.sha256)
         self._issuer = issuer
         self._payload_start = '{"iss":' + msgspec.json.encode(issuer).decode() + ',"jti":"'
-        self._verifying = KeySet([OctKey.import_key(key.secret, {"kid": key.kid}) for key in keys])
+        self._keys = tuple(keys)
 
     def sign(
         self,
@@ -99,8 +96,14 @@ class KeyRing:
 
         Raises TokenError.
         """
+        # Here, because a service signs and seldom verifies, and would be ready later for it.
+        from joserfc import jwt  # noqa: PLC0415
+        from joserfc.errors import JoseError  # noqa: PLC0415
+        from joserfc.jwk import KeySet, OctKey  # noqa: PLC0415
+
+        verifying = KeySet([OctKey.import_key(key.secret, {"kid": key.kid}) for key in self._keys])
         try:
-            decoded = jwt.decode(token, self._verifying, algorithms=[_ALGORITHM])
+            decoded = jwt.decode(token, verifying, algorithms=[_ALGORITHM])
             claims = msgspec.convert(decoded.claims, Claims)
         except (JoseError, ValueError) as problem:
             raise TokenError(f"the token is not valid: {problem}") from problem
