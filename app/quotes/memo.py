@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.price_lists import GROUPS
 from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
 from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, sums_of
@@ -87,6 +88,7 @@ class Memo:
         self._asks_spend = "customer.spend" in asked
         self._asks_days = "customer.days_since_last_order" in asked
         self._texts = book.vocabulary.texts
+        self._groups = book.price_lists.by_value[GROUPS]
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
@@ -134,7 +136,7 @@ class Memo:
             basket.channel,
             basket.store,
             basket.market,
-            basket.segments,
+            self._named(basket.segments) if basket.segments else basket.segments,
             basket.level,
             # Customers that no condition names are one to every condition.
             self._texts.get(basket.customer_id, -1) if self._asks_id and basket.customer_id is not None else None,
@@ -143,6 +145,10 @@ class Memo:
             basket.days_since_last_order if self._asks_days else None,
             self._period_of(basket.at_us // 1_000_000),
         )
+
+    def _named(self, segments: Iterable[str]) -> tuple[str, ...]:
+        """Segments in any order; those that no condition and no price list names are one to all of these."""
+        return tuple(sorted({name if name in self._texts or name in self._groups else "" for name in segments}))
 
     def _period_of(self, at_s: int) -> int:
         """The start of the period between two boundaries that an instant is in."""

@@ -53,7 +53,7 @@ def listing_rows(plan: Plan, shop: Shop) -> list[Figure]:
     core = cores()
     rng = Random(3)
     known = [_page(rng, plan.n_skus, {"channel": rng.choice(CHANNELS)}) for _ in range(_PAGES)]
-    fresh = [_page(rng, plan.n_skus, {"customer": {"segments": [f"new-{number}"]}}) for number in range(_NEW_PAGES)]
+    fresh = [_page(rng, plan.n_skus, {"store": f"new-{number}"}) for number in range(_NEW_PAGES)]
     with serving(shop, core=core.server) as service:
         arms = {
             "in a context seen before": target(service, "/v1/prices", write_lines(shop.folder / "pages.jsonl", known)),

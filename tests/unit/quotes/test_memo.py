@@ -134,6 +134,33 @@ def test_basket_remembered_whole_is_not_that_of_another_shipping_or_other_line_i
     assert by_memo(book, baskets) == by_engine(book, baskets)
 
 
+def test_segments_that_nothing_names_make_no_context_of_their_own() -> None:
+    documents = shop(n_skus=3, n_promotions=0)
+    documents["promotions"] = {
+        "vip": {
+            "name": "VIP",
+            "kind": "percent_off",
+            "params": {"percent": "10"},
+            "level": "line",
+            "scope": {},
+            "conditions": {"attribute": "customer.segments", "op": "contains", "value": "vip"},
+            "requires_code": False,
+        }
+    }
+    documents["price-lists"] = {"staff": {"match": {"groups": ["staff"]}, "priority": 0, "tax_included": False}}
+    book = compiled(documents, {}, 1_700_000_000_000_000)
+    memo = Memo(book)
+
+    def context(*segments: str) -> object:
+        return memo.context(
+            as_basket({"currency": "USD", "lines": [], "customer": {"segments": segments}}, 1_750_000_000_000_000)
+        )
+
+    assert context("a", "vip") == context("vip", "b", "c")
+    assert context("a") == context("b")
+    assert len({context(), context("a"), context("vip"), context("staff"), context("vip", "staff")}) == 5
+
+
 def test_part_of_a_request_is_remembered_for_nobody() -> None:
     book = compiled(shop(n_skus=5, n_promotions=0), {}, 1_700_000_000_000_000)
     lines = [{"id": "1", "sku": "SKU-0", "quantity": 1}, {"id": "2", "sku": "none", "quantity": 1}]
