@@ -22,7 +22,7 @@ import app.pricing
 from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
-from app.pricing.guardrails import Guardrails
+from app.pricing.guardrails import Field, Guardrails
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
 from app.pricing.promotions import Promotions
@@ -44,6 +44,7 @@ _CLASSES: Final[dict[str, Any]] = {
         Assortment,
         ConditionTable,
         Endings,
+        Field,
         Guardrails,
         Policy,
         PriceEntries,

@@ -72,6 +72,7 @@ class ByLine:
     given_back_minor: Int64s
     is_blocked: Bools | None  # None: there is no exclusive promotion
     is_free: Bools  # no other of its group has applied
+    needs_code: Bools | None  # None: no advertised price binds, and all may go down to the same
 
     def take_turn(self, turn: int, lines: Lines, taken: Taken, policy: Policy) -> None:
         """Let the pairs of one turn take what they want; no line occurs twice in it."""
@@ -93,7 +94,10 @@ class ByLine:
             took = wanted.nonzero()[0]
             taken.mark_exclusive(self.app[low:high][took], line[took])
         left = running - wanted
-        kept = np.maximum(left, lines.lowest_minor[line])
+        if self.needs_code is None:
+            kept = np.maximum(left, lines.lowest_minor[line])
+        else:
+            kept = np.minimum(np.maximum(left, lines.lowest_for(line, self.needs_code[low:high])), running)
         lines.running_minor[line] = kept
         self.taken_minor[low:high] = wanted
         np.subtract(kept, left, out=self.given_back_minor[low:high])

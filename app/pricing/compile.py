@@ -21,7 +21,7 @@ from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
 from app.pricing.endings import Endings, compile_endings
 from app.pricing.frozen import frozen, frozen_array
-from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails
+from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails, contradictions, told_of, values_of
 from app.pricing.money import Int64s, parse_percent_ppm, parse_unit_price_e4
 from app.pricing.policy import Policy, policy_of
 from app.pricing.price_entries import all_entries, changed_entries
@@ -294,24 +294,20 @@ class _Compiler:
     def _guardrails(self) -> tuple[Guardrails, Named]:
         documents = self._documents("guardrails")
         ids = [name for name in sorted(documents) if documents[name].body["currency"] in self.currency_rows]
-        rows = []
-        for name in ids:
-            body = documents[name].body
-            floor, ceiling = body.get("floor"), body.get("ceiling")
-            rows.append(
-                GuardrailRow(
-                    self.currency_rows[body["currency"]],
-                    self._scope(body),
-                    None if floor is None else parse_unit_price_e4(floor),
-                    None if ceiling is None else parse_unit_price_e4(ceiling),
-                )
+        rows = [
+            GuardrailRow(
+                self.currency_rows[documents[name].body["currency"]],
+                self._scope(documents[name].body),
+                values_of(documents[name].body),
             )
+            for name in ids
+        ]
         guardrails = compile_guardrails(rows, self.n_skus)
         skus = list(self.assortment.row_of_sku)
-        for at in np.flatnonzero(guardrails.floor_e4 > guardrails.ceiling_e4)[:100]:
-            sku, ceiling_id = skus[int(guardrails.key[at]) % self.n_skus], ids[int(guardrails.ceiling_rule[at])]
-            message = f"the floor of {sku} lies above the ceiling of guardrail {ceiling_id}"
-            self._problem("guardrails", ids[int(guardrails.floor_rule[at])], "floor", message)
+        for at, lower, ceiling in contradictions(guardrails):
+            (row, field), (other, _) = told_of(lower), told_of(ceiling)
+            message = f"the {field} of {skus[at % self.n_skus]} lies above the ceiling of guardrail {ids[other]}"
+            self._problem("guardrails", ids[row], field, message)
         return guardrails, self._named(documents, ids)
 
     def _strategies(self) -> tuple[Endings, StrategyTable, Named]:

@@ -10,7 +10,7 @@ from app.pricing.asked import Asked
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.groups import groups_of
-from app.pricing.guardrails import Bounds, bounds_of, clamp_unit, highest_minor, lowest_minor
+from app.pricing.guardrails import Bounds, Limits, clamp_unit, highest_minor, limits_of, lowest_minor
 from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
@@ -45,7 +45,7 @@ class LinePrices(NamedTuple):
     strategy: Int64s  # row, −1 without
     strategy_unit_e4: Int64s
     strategy_status: Int64s
-    strategy_bound: Int64s  # 1 raised to the floor, −1 cut to the ceiling
+    strategy_bound: Int64s  # 1 raised to the lowest, −1 cut to the ceiling
     tier_unit_e4: Int64s  # as shown
     bounded_unit_e4: Int64s  # as shown, after the bounds
     tier_bound: Int64s
@@ -55,8 +55,10 @@ class LinePrices(NamedTuple):
     final_unit_e4: Int64s  # subtotal / quantity
     unit_e4: Int64s  # as shown
     subtotal_minor: Int64s
-    lowest_minor: Int64s
-    bounds: Bounds
+    lowest_minor: Int64s  # of what is paid, and what is told of it
+    lowest_rule: Int64s
+    shown_lowest_minor: Int64s | None  # of what is shown; None: the same
+    bounds: Bounds  # of what is shown
 
 
 class _Own(NamedTuple):
@@ -89,14 +91,15 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     tax = book.price_lists.tax_included[book.entries.list_row[entry]]
     status[kept] = LineStatus.OK
     limit = AMOUNT_E7_MAX // own.quantity_milli
-    bounds = bounds_of(book.guardrails, own.key)
-    is_within = (book.entries.unit_e4[entry] <= limit) & (bounds.floor_e4 <= limit)
+    list_unit = book.entries.unit_e4[entry]
+    limits = limits_of(book.guardrails, own.key, list_unit, lambda key: _cost_e4(book, key))
+    is_within = (list_unit <= limit) & (limits.shown.floor_e4 <= limit)
     while True:
         if not is_within.all():
             status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
             good = is_within.nonzero()[0]
-            kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
-        priced, is_within = _price(book, asked, status, kept, entry, own, tax, bounds)
+            kept, entry, own, tax, limits = kept[good], entry[good], own.only(good), tax[good], limits.only(good)
+        priced, is_within = _price(book, asked, status, kept, entry, own, tax, limits)
         if not is_within.all():
             continue
         # Asked last, because the first line is the first that has a price.
@@ -105,7 +108,7 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
             return priced
         status[kept[is_mixed]] = LineStatus.MIXED_TAX
         good = (~is_mixed).nonzero()[0]
-        kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
+        kept, entry, own, tax, limits = kept[good], entry[good], own.only(good), tax[good], limits.only(good)
         is_within = is_within[good]
 
 
@@ -131,10 +134,10 @@ def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
 
 
 def _price(
-    book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, bounds: Bounds
+    book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, limits: Limits
 ) -> tuple[LinePrices, Bools]:
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
-    rounding = book.policy.rounding
+    rounding, bounds = book.policy.rounding, limits.shown
     key, quantity = own.key, own.quantity_milli
     list_unit = book.entries.unit_e4[entry]
     strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
@@ -178,7 +181,9 @@ def _price(
         average,
         np.where(is_graduated, average, final.parts.unit_e4[final.parts.lines.starts]),
         subtotal,
-        lowest,
+        lowest if limits.paid is bounds else lowest_minor(limits.paid, quantity),
+        limits.paid.floor_rule,
+        None if limits.paid is bounds else lowest,
         bounds,
     )
     return priced, is_within

@@ -150,7 +150,7 @@ def _order_columns(writer: Writer) -> list[tuple[int, ...]]:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         lines.sale >= 0,
         priced.is_exclusively_taken,
     )

@@ -191,6 +191,7 @@ def tables_of(book: PriceBook) -> Tables:
     assert (book.sales.mode == PERCENT).all()
     assert book.sales.schedule.is_always.all()
     assert (book.guardrails.key == np.arange(n_skus)).all()
+    assert [name for name, field in book.guardrails._asdict().items() if name != "key" and field.bound.size] == ["floor_e4"]
     assert promotions.is_local[~promotions.requires_code].all()
     assert not (promotions.is_exclusive | promotions.not_on_sale | promotions.schedule.is_always).any()
     n_rules = len(promotions.id)
@@ -207,7 +208,7 @@ def tables_of(book: PriceBook) -> Tables:
         book.sales.scopes.first,
         book.sales.scopes.rule,
         book.sales.value,
-        book.guardrails.floor_e4,
+        book.guardrails.floor_e4.value,
         promotions.scopes.first,
         promotions.scopes.rule,
         promotions.schedule.start_key % ROW_STRIDE,

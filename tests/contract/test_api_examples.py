@@ -19,6 +19,7 @@ from tests.contract.examples import (
     GUARDRAIL,
     IN_SALE_DAYS,
     LATER_BOUNDS,
+    MORE_BOUNDS,
     NOTHING,
     POLICY,
     PRICE,
@@ -97,7 +98,7 @@ DOCUMENTS = [
     ("/v1/coupons/SAVE10", COUPON, {}),
     ("/v1/price-lists/vip", VIP, {"name": None}),
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
-    ("/v1/guardrails/g1", GUARDRAIL, {}),
+    ("/v1/guardrails/g1", GUARDRAIL, {"min_margin": None, "max_discount": None, "map": None}),
     ("/v1/strategies/s1", STRATEGY, {"params": STRATEGY["params"] | {"stock_value": None, "reference_share": None}}),
     ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default"}),
     ("/v1/attributes/wholesale", {"type": "boolean"}, {"personal": False}),
@@ -126,6 +127,15 @@ def test_documents_are_taken_as_written_and_shown_whole(
     assert shown.json()["version"] >= 1
     assert shown.headers["etag"] == published.headers["etag"] == drafted.headers["etag"]
     assert listed is None or (listed.json()["items"] == [shown.json()] and listed.json()["next"] is None)
+
+
+def test_all_bounds_of_a_guardrail_are_taken_together(shop: httpx.Client) -> None:
+    shown = shop.put("/v1/guardrails/g3", json=MORE_BOUNDS).json()
+    shop.delete("/v1/guardrails/g3")
+
+    assert {name: shown[name] for name in MORE_BOUNDS if name != "scope"} == {
+        name: value for name, value in MORE_BOUNDS.items() if name != "scope"
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from app.pricing.book import BookError, PriceBook
 from app.pricing.money import PPM, parse_decimal, parse_unit_price_e4
 from app.pricing.rules import KINDS
 from tests.reference.agreement import compiled, engine_replies
-from tests.reference.figures import parse_quantity_milli
+from tests.reference.figures import parse_quantity_milli, parse_unit_e4
 from tests.reference.generate import random_basket, random_book, random_instant
 from tests.reference.generate_promotions import KINDS as DRAWN_KINDS
-from tests.reference.guardrails import bounds_of
+from tests.reference.guardrails import bounds_of, lowest
 from tests.reference.shop import Body, Documents, Shop
 
 N_SHOPS = 150
@@ -129,10 +129,11 @@ def test_no_line_passes_its_floor() -> None:
     for case, basket, reply in answered():
         shop = Shop(case.documents, {}, case.at_us)
         for line in priced_lines(reply):
-            lowest = bounds_of(shop, basket["currency"], line["sku"]).lowest(parse_quantity_milli(line["quantity"]))
+            bounds = bounds_of(shop, basket["currency"], line["sku"], parse_unit_e4(line["list_unit_price"]))
+            floor = lowest(bounds.paid, parse_quantity_milli(line["quantity"]))
 
-            assert line["total"] >= lowest
-            n_bound += line["total"] == lowest > 0
+            assert line["total"] >= floor
+            n_bound += line["total"] == floor > 0
     assert n_bound > 50
 
 

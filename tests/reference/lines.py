@@ -13,7 +13,7 @@ from tests.reference.figures import (
     show_unit,
     unit_of,
 )
-from tests.reference.guardrails import Bounds, bounds_of
+from tests.reference.guardrails import Bound, Bounds, bounds_of, lowest
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.strategies import strategy_outcome
@@ -58,9 +58,14 @@ class Line:
     adjustments: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)  # ids of the line promotions that applied to it
 
-    def room(self) -> int:
-        """Return how much may still be taken before the floor."""
-        return max(0, self.running - self.bounds.lowest(self.quantity_milli))
+    def bound_for(self, promotion: Body) -> Bound | None:
+        """Return the lower bound that binds a promotion."""
+        is_shown = promotion["level"] == "line" and not promotion.get("requires_code")
+        return self.bounds.floor if is_shown else self.bounds.paid
+
+    def room(self, promotion: Body) -> int:
+        """Return how much a promotion may still take before its lower bound."""
+        return max(0, self.running - lowest(self.bound_for(promotion), self.quantity_milli))
 
 
 def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
@@ -69,8 +74,8 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
     if entry is None:
         return "no_price"
     sku, quantity = asked["sku"], parse_quantity_milli(asked["quantity"])
-    bounds = bounds_of(shop, request.currency, sku)
     list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
+    bounds = bounds_of(shop, request.currency, sku, list_unit_e4)
     amounts = [amount_of(list_unit_e4, quantity)]
     steps = _Steps(shop, quantity, list_unit_e4)
 
@@ -80,7 +85,8 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
         strategy_unit_e4 = strategy.unit_e4
         said = {} if strategy.status == "ok" else {"status": strategy.status}
         if strategy.bound is not None:
-            said = {"bound": strategy.bound, "guardrail": bounds.rule_of(strategy.bound)}
+            bound = bounds.bound_of(strategy.bound)
+            said = {"bound": bound.name, "guardrail": bound.rule}
         steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
 
     parts = tier_parts(shop, entry, quantity, list_unit_e4, strategy_unit_e4)
@@ -90,8 +96,8 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
 
     unbounded, parts = parts, parts.clamped(bounds)
     if parts.amount() != unbounded.amount():
-        bound = "floor" if parts.amount() > unbounded.amount() else "ceiling"
-        steps.add("guardrail", bounds.rule_of(bound), steps.value(parts), bound=bound)
+        bound = bounds.bound_of("floor" if parts.amount() > unbounded.amount() else "ceiling")
+        steps.add("guardrail", bound.rule, steps.value(parts), bound=bound.name)
     amounts.append(parts.amount())
 
     sale = _best_sale(shop, request, sku, parts)
@@ -105,8 +111,8 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
     subtotal = bounds.clamp_amount(shop.round(parts.amount()), quantity)
     shown_e4 = shop.round(unit_of(subtotal, quantity))
     if subtotal != before:
-        bound = "floor" if subtotal > before else "ceiling"
-        steps.add("guardrail", bounds.rule_of(bound), shown_e4, bound=bound)
+        bound = bounds.bound_of("floor" if subtotal > before else "ceiling")
+        steps.add("guardrail", bound.rule, shown_e4, bound=bound.name)
     if max(amounts) > AMOUNT_MAX_MINOR or subtotal > AMOUNT_MAX_MINOR:
         return "amount_out_of_bounds"
     return Line(

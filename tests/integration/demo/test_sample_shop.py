@@ -106,6 +106,13 @@ def test_every_sale_price_applies_to_some_basket(quotes: list[dict[str, Any]]) -
     assert rules_of(quotes, "sale") == ids("sale-prices")
 
 
+def test_every_bound_holds_some_line(quotes: list[dict[str, Any]]) -> None:
+    lines = [line for quote in quotes for line in quote["lines"]]
+
+    held = {one["bound"] for line in lines for one in (*line["price_steps"], *line["adjustments"]) if "bound" in one}
+    assert held >= {"floor", "min_margin", "max_discount", "map"}
+
+
 def test_every_strategy_prices_some_basket(quotes: list[dict[str, Any]]) -> None:
     assert rules_of(quotes, "strategy") == ids("strategies")
 
