@@ -11,6 +11,7 @@ from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.groups import groups_of
 from app.pricing.guardrails import Bounds, Limits, clamp_unit, highest_minor, limits_of, lowest_minor
+from app.pricing.mixed import shared_lines, whole_quantities
 from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
@@ -38,6 +39,7 @@ class LinePrices(NamedTuple):
     basket: Int64s
     sku_row: Int64s
     quantity_milli: Int64s
+    whole_milli: Int64s  # what finds the tier: with the other lines of its mix
     entry: Int64s
     tax_included: Bools
     list_unit_e4: Int64s
@@ -52,7 +54,7 @@ class LinePrices(NamedTuple):
     sale: Int64s  # row, −1 without
     sale_unit_e4: Int64s  # as shown
     final_bound: Int64s
-    final_unit_e4: Int64s  # subtotal / quantity
+    final_unit_e4: Int64s  # subtotal / quantity, of all lines of the SKU in a mix
     unit_e4: Int64s  # as shown
     subtotal_minor: Int64s
     lowest_minor: Int64s  # of what is paid, and what is told of it
@@ -69,9 +71,12 @@ class _Own(NamedTuple):
     sku_row: Int64s
     key: Int64s
     quantity_milli: Int64s
+    whole_milli: Int64s | None = None  # what the lines of a mix count to; None: each line is by itself
 
     def only(self, kept: Int64s) -> "_Own":
-        return _Own(*(column[kept] for column in self))
+        whole = None if self.whole_milli is None else self.whole_milli[kept]
+        own = (self.basket, self.context, self.sku_row, self.key, self.quantity_milli)
+        return _Own(*(column[kept] for column in own), whole)
 
 
 def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
@@ -90,7 +95,9 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
         kept, entry, own = kept[at], entry[at], own.only(at)
     tax = book.price_lists.tax_included[book.entries.list_row[entry]]
     status[kept] = LineStatus.OK
-    limit = AMOUNT_E7_MAX // own.quantity_milli
+    whole = whole_quantities(book.entries, entry, own.basket, own.key, own.quantity_milli)
+    own = own._replace(whole_milli=whole)
+    limit = AMOUNT_E7_MAX // (own.quantity_milli if whole is None else whole)
     list_unit = book.entries.unit_e4[entry]
     limits = limits_of(book.guardrails, own.key, list_unit, lambda key: _cost_e4(book, key))
     is_within = (list_unit <= limit) & (limits.shown.floor_e4 <= limit)
@@ -139,31 +146,32 @@ def _price(
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
     rounding, bounds = book.policy.rounding, limits.shown
     key, quantity = own.key, own.quantity_milli
+    whole = quantity if own.whole_milli is None else own.whole_milli
     list_unit = book.entries.unit_e4[entry]
     strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
     is_graduated = book.entries.mode[entry] == GRADUATED
 
-    tiers = _step(split_into_parts(book.entries, entry, quantity, strategy_unit, rounding), quantity, is_graduated, rounding)
-    bounded = _clamped(tiers, bounds, quantity, is_graduated, rounding)
+    tiers = _step(split_into_parts(book.entries, entry, whole, strategy_unit, rounding), whole, is_graduated, rounding)
+    bounded = _clamped(tiers, bounds, whole, is_graduated, rounding)
     at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
     parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, rounding)
-    sold = bounded if parts is bounded.parts else _step(parts, quantity, is_graduated, rounding)
-    final = _clamped(sold, bounds, quantity, is_graduated, rounding)
-    lowest = lowest_minor(bounds, quantity)
-    rounded = round_div(final.amount_e7, E7, rounding)
-    subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
+    sold = bounded if parts is bounded.parts else _step(parts, whole, is_graduated, rounding)
+    final = _clamped(sold, bounds, whole, is_graduated, rounding)
+    settled = _settled(book, own, bounds, sold, final)
+    subtotal, average = settled.subtotal_minor, settled.unit_e4
     is_within = subtotal <= AMOUNT_MINOR_MAX
     for step in (tiers, bounded, final):
         if step.is_within is not None:
             is_within &= step.is_within
-    average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
-    before_bounds = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
+    shown = np.minimum(lowest_minor(bounds, quantity), subtotal)
+    paid = shown if limits.paid is bounds else np.minimum(lowest_minor(limits.paid, quantity), subtotal)
     priced = LinePrices(
         status,
         kept,
         own.basket,
         own.sku_row,
         quantity,
+        whole,
         entry,
         tax,
         list_unit,
@@ -177,16 +185,47 @@ def _price(
         np.sign(bounded.amount_e7 - tiers.amount_e7),
         sale,
         sold.unit_e4,
-        np.sign(subtotal - before_bounds),
+        settled.bound,
         average,
         np.where(is_graduated, average, final.parts.unit_e4[final.parts.lines.starts]),
         subtotal,
-        lowest if limits.paid is bounds else lowest_minor(limits.paid, quantity),
+        paid,
         limits.paid.floor_rule,
-        None if limits.paid is bounds else lowest,
+        None if limits.paid is bounds else shown,
         bounds,
     )
     return priced, is_within
+
+
+class _Settled(NamedTuple):
+    """The subtotals of lines (n_lines,), the average unit price they come to, and which way the bounds have moved them."""
+
+    subtotal_minor: Int64s
+    unit_e4: Int64s
+    bound: Int64s
+
+
+def _settled(book: PriceBook, own: _Own, bounds: Bounds, sold: "_Step", final: "_Step") -> _Settled:
+    """Round the lines and hold them within their bounds; the lines of a SKU in a mix are one, and share what it comes to."""
+    rounding, quantity = book.policy.rounding, own.quantity_milli
+    rounded = round_div(final.amount_e7, E7, rounding)
+    before = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
+    shared = None
+    if own.whole_milli is not None:
+        shared = shared_lines(own.basket, own.key, quantity, own.whole_milli)
+        if final is not sold:
+            before[shared.line] = shared.amounts(sold.amount_e7, rounding)
+        rounded[shared.line] = shared.amounts(final.amount_e7, rounding)
+        quantity = quantity.copy()
+        quantity[shared.line] = shared.own_milli
+    subtotal = np.minimum(np.maximum(rounded, lowest_minor(bounds, quantity)), highest_minor(bounds, quantity))
+    average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
+    bound = np.sign(subtotal - before)
+    if shared is not None:
+        subtotal[shared.line] = shared.split(
+            np.minimum(subtotal[shared.line], AMOUNT_MINOR_MAX), own.quantity_milli, book.policy.remainder, rounding
+        )
+    return _Settled(subtotal, average, bound)
 
 
 class _Step(NamedTuple):
@@ -251,7 +290,7 @@ def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
     tiered = (entries.mode[prices.entry] != NO_TIERS).nonzero()[0]
     if tiered.size == 0:
         return NextTiers(tiered, tiered, tiered)
-    entry, quantity = prices.entry[tiered], prices.quantity_milli[tiered]
+    entry, quantity = prices.entry[tiered], prices.whole_milli[tiered]
     low = entries.tier_first[entry]
     count = entries.tier_first[entry + 1] - low
     first = np.cumsum(count) - count

@@ -66,6 +66,8 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     shown = copy.deepcopy(body) | more
     if "scope" in shown:
         shown["scope"] = {name: NOTHING | shown["scope"].get(name, {}) for name in ("include", "exclude")}
+    if shown.get("tiers"):
+        shown["tiers"] = {"mix": None} | shown["tiers"]
     if shown.get("schedule"):
         shown["schedule"] = {"weekly": None} | shown["schedule"]
     return shown

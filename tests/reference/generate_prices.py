@@ -108,7 +108,7 @@ def _tiers(rng: Random, scale: int) -> Body:
     if chance(rng, 0.7):
         falling = sorted((step["unit_price"] for step in steps), key=lambda text: -parse_unit_e4(str(text)))
         steps = [{**step, "unit_price": price} for step, price in zip(steps, falling, strict=True)]
-    return {"mode": rng.choice(("volume", "graduated")), "steps": steps}
+    return {"mode": rng.choice(("volume", "graduated")), "steps": steps, "mix": rng.choice((None, None, "sku", "sku", "m", "n"))}
 
 
 def rules_of_prices(rng: Random, currencies: tuple[str, str], scale: int, documents: Documents) -> dict[str, dict[str, Body]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from tests.reference.allocation import allocate
 from tests.reference.entries import Entry, winning_entry
 from tests.reference.figures import (
     AMOUNT_MAX_MINOR,
@@ -46,6 +47,7 @@ class Line:
     id: str
     sku: str
     quantity_milli: int
+    whole_milli: int  # what finds its tier: with the other lines of its mix
     entry: Entry
     bounds: Bounds
     list_unit_e4: int
@@ -65,19 +67,46 @@ class Line:
 
     def room(self, promotion: Body) -> int:
         """Return how much a promotion may still take before its lower bound."""
-        return max(0, self.running - lowest(self.bound_for(promotion), self.quantity_milli))
+        return max(0, self.running - min(self.subtotal, lowest(self.bound_for(promotion), self.quantity_milli)))
 
 
-def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
-    """Price a line up to its subtotal; the code of the error where it cannot be priced."""
-    entry = winning_entry(shop, request, asked["sku"])
-    if entry is None:
-        return "no_price"
-    sku, quantity = asked["sku"], parse_quantity_milli(asked["quantity"])
+def price_lines(shop: Shop, request: Request) -> list[Line | str]:
+    """Price the lines of a request up to their subtotals; the code of the error where one cannot be priced."""
+    asked = request.basket["lines"]
+    quantities = [parse_quantity_milli(each["quantity"]) for each in asked]
+    entries = [winning_entry(shop, request, each["sku"]) for each in asked]
+    mixes = [_mix(each["sku"], entry) for each, entry in zip(asked, entries, strict=True)]
+    outcomes: list[Line | str] = []
+    for i, (each, entry) in enumerate(zip(asked, entries, strict=True)):
+        if entry is None:
+            outcomes.append("no_price")
+            continue
+        mixed = [i] if mixes[i] is None else [j for j, mix in enumerate(mixes) if mix == mixes[i]]
+        own = [j for j in mixed if asked[j]["sku"] == each["sku"]]
+        whole = sum(quantities[j] for j in mixed)
+        line = price_line(shop, request, each, entry, sum(quantities[j] for j in own), whole)
+        if isinstance(line, Line):
+            weights = [quantities[j] for j in own]
+            shares = allocate(line.subtotal, weights, shop.policy("remainder"), shop.policy("rounding"))
+            line.quantity_milli = quantities[i]
+            line.subtotal = line.running = shares[own.index(i)]
+        outcomes.append(line)
+    return outcomes
+
+
+def _mix(sku: str, entry: Entry | None) -> tuple[str, str] | None:
+    """Return what a line counts together with: all lines of its SKU, or all that name the same."""
+    mix = None if entry is None else (entry.body.get("tiers") or {}).get("mix")
+    return None if mix is None else ("sku", sku) if mix == "sku" else ("name", mix)
+
+
+def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity: int, whole: int) -> Line | str:
+    """Price a quantity of a SKU as its share of a whole quantity that finds its tiers."""
+    sku, share = asked["sku"], Fraction(quantity, whole)
     list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
     bounds = bounds_of(shop, request.currency, sku, list_unit_e4)
-    amounts = [amount_of(list_unit_e4, quantity)]
-    steps = _Steps(shop, quantity, list_unit_e4)
+    amounts = [amount_of(list_unit_e4, whole)]
+    steps = _Steps(shop, whole, list_unit_e4)
 
     strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
     strategy_unit_e4 = list_unit_e4
@@ -89,7 +118,7 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
             said = {"bound": bound.name, "guardrail": bound.rule}
         steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
 
-    parts = tier_parts(shop, entry, quantity, list_unit_e4, strategy_unit_e4)
+    parts = tier_parts(shop, entry, whole, list_unit_e4, strategy_unit_e4)
     if entry.body.get("tiers") is not None:
         steps.add("tier", sku, steps.value(parts), price_list=entry.price_list)
     amounts.append(parts.amount())
@@ -105,10 +134,10 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
         parts = _on_sale(shop, shop.each("sale-prices")[sale], parts)
         steps.add("sale", sale, steps.value(parts))
 
-    before = shop.round(parts.amount())
+    before = shop.round(parts.amount() * share)
     parts = parts.clamped(bounds)
     amounts.append(parts.amount())
-    subtotal = bounds.clamp_amount(shop.round(parts.amount()), quantity)
+    subtotal = bounds.clamp_amount(shop.round(parts.amount() * share), quantity)
     shown_e4 = shop.round(unit_of(subtotal, quantity))
     if subtotal != before:
         bound = bounds.bound_of("floor" if subtotal > before else "ceiling")
@@ -119,6 +148,7 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
         id=asked["id"],
         sku=sku,
         quantity_milli=quantity,
+        whole_milli=whole,
         entry=entry,
         bounds=bounds,
         list_unit_e4=list_unit_e4,

@@ -76,6 +76,8 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     (PRICES, tiers((0, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
     (PRICES, tiers((1.5, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
     (PRICES, tiers(("1.0001", "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (PRICES, PRICE | {"tiers": {"mode": "volume", "mix": "", "steps": [{"up_to": None, "unit_price": "1"}]}}, {"tiers.mix"}),
+    (PRICES, PRICE | {"tiers": {"mode": "volume", "mix": 1, "steps": [{"up_to": None, "unit_price": "1"}]}}, {"tiers.mix"}),
     (SALE_PRICES, {"name": "S", "scope": {}}, {"unit_price"}),
     (SALE_PRICES, SALE | {"unit_price": "1", "currency": "USD"}, {"percent"}),
     (SALE_PRICES, SALE | {"percent": "100.0001"}, {"percent"}),
