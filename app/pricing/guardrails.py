@@ -73,6 +73,11 @@ class Bounds(NamedTuple):
         """The bounds of some lines."""
         return Bounds(*(column[line] for column in self))
 
+    def in_grains(self, grain_e4: int) -> "Bounds":
+        """The tightest bounds that are multiples of a grain."""
+        ceiling = np.where(self.ceiling_e4 == NO_CEILING_E4, NO_CEILING_E4, self.ceiling_e4 // grain_e4 * grain_e4)
+        return self._replace(floor_e4=ceil_div(self.floor_e4, grain_e4) * grain_e4, ceiling_e4=ceiling)
+
 
 class Limits(NamedTuple):
     """The bounds of what is shown of lines and of what is paid for them; one object where no advertised price tells them apart."""
@@ -82,8 +87,15 @@ class Limits(NamedTuple):
 
     def only(self, line: Int64s) -> "Limits":
         """The limits of some lines."""
-        shown = self.shown.only(line)
-        return Limits(shown, shown if self.paid is self.shown else self.paid.only(line))
+        return self._each(lambda bounds: bounds.only(line))
+
+    def in_grains(self, grain_e4: int) -> "Limits":
+        """The tightest limits that are multiples of a grain: 1, or a whole minor unit."""
+        return self if grain_e4 == 1 else self._each(lambda bounds: bounds.in_grains(grain_e4))
+
+    def _each(self, change: Callable[[Bounds], Bounds]) -> "Limits":
+        shown = change(self.shown)
+        return Limits(shown, shown if self.paid is self.shown else change(self.paid))
 
 
 def told_of(bound: int) -> tuple[int, str]:

@@ -12,12 +12,12 @@ from app.pricing.book import PriceBook
 from app.pricing.groups import groups_of
 from app.pricing.guardrails import Bounds, Limits, clamp_unit, highest_minor, limits_of, lowest_minor
 from app.pricing.mixed import shared_lines, whole_quantities
-from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div
+from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div, to_grain
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
 from app.pricing.scope import is_member
 from app.pricing.strategies import STRATEGIES
-from app.pricing.strategy import Inputs, apply_strategies, strategy_of
+from app.pricing.strategy import Inputs, Status, apply_strategies, strategy_of
 from app.pricing.tiers import Parts, exact_amounts, scale_tier, shown_unit_e4, split_into_parts
 
 
@@ -76,7 +76,7 @@ class _Own(NamedTuple):
     def only(self, kept: Int64s) -> "_Own":
         whole = None if self.whole_milli is None else self.whole_milli[kept]
         own = (self.basket, self.context, self.sku_row, self.key, self.quantity_milli)
-        return _Own(*(column[kept] for column in own), whole)
+        return _Own(*(column[kept] for column in own))._replace(whole_milli=whole)
 
 
 def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
@@ -99,7 +99,7 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     own = own._replace(whole_milli=whole)
     limit = AMOUNT_E7_MAX // (own.quantity_milli if whole is None else whole)
     list_unit = book.entries.unit_e4[entry]
-    limits = limits_of(book.guardrails, own.key, list_unit, lambda key: _cost_e4(book, key))
+    limits = limits_of(book.guardrails, own.key, list_unit, lambda key: _cost_e4(book, key)).in_grains(book.policy.grain_e4)
     is_within = (list_unit <= limit) & (limits.shown.floor_e4 <= limit)
     while True:
         if not is_within.all():
@@ -144,17 +144,19 @@ def _price(
     book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, limits: Limits
 ) -> tuple[LinePrices, Bools]:
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
-    rounding, bounds = book.policy.rounding, limits.shown
+    rounding, grain, bounds = book.policy.rounding, book.policy.grain_e4, limits.shown
     key, quantity = own.key, own.quantity_milli
     whole = quantity if own.whole_milli is None else own.whole_milli
     list_unit = book.entries.unit_e4[entry]
     strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
     is_graduated = book.entries.mode[entry] == GRADUATED
 
-    tiers = _step(split_into_parts(book.entries, entry, whole, strategy_unit, rounding), whole, is_graduated, rounding)
+    parts = split_into_parts(book.entries, entry, whole, strategy_unit, rounding)
+    parts = parts.at(to_grain(parts.unit_e4, grain, rounding))
+    tiers = _step(parts, whole, is_graduated, rounding)
     bounded = _clamped(tiers, bounds, whole, is_graduated, rounding)
     at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
-    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, rounding)
+    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, book.policy)
     sold = bounded if parts is bounded.parts else _step(parts, whole, is_graduated, rounding)
     final = _clamped(sold, bounds, whole, is_graduated, rounding)
     settled = _settled(book, own, bounds, sold, final)
@@ -175,7 +177,7 @@ def _price(
         entry,
         tax,
         list_unit,
-        round_div(list_unit * quantity, E7, rounding),
+        round_div(to_grain(list_unit, grain, rounding) * quantity, E7, rounding),
         strategy,
         strategy_unit,
         strategy_status,
@@ -265,6 +267,8 @@ def _strategies(
         unit[at], status[at], bound[at] = apply_strategies(
             book.strategies, STRATEGIES, book.endings, strategy[at], list_unit_e4[at], inputs
         )
+        priced = at[status[at] == Status.OK]
+        unit[priced] = to_grain(unit[priced], book.policy.grain_e4, book.policy.rounding)
     return strategy, unit, status, bound
 
 
@@ -302,6 +306,7 @@ def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
     if scaled.size:
         its = line[scaled]
         shown[scaled] = scale_tier(shown[scaled], list_unit[its], unit[its], book.policy.rounding)
+    shown = to_grain(shown, book.policy.grain_e4, book.policy.rounding)
     # The step the quantity is in is the first whose bound is at or above it.
     is_at_or_later = entries.tier_up_to_milli[step] >= quantity[line]
     current = first + count - np.add.reduceat(is_at_or_later, first, dtype=np.int64)

@@ -181,7 +181,7 @@ price_loop: Any = numba.njit(_lines, error_model="numpy")
 def tables_of(book: PriceBook) -> Tables:
     """The book as the loop reads it. Asserts that the book has nothing that the loop does not know."""
     promotions, entries, n_skus = book.promotions, book.entries, book.n_skus
-    assert book.policy.rounding == "half_up"
+    assert (book.policy.rounding, book.policy.rounding_level) == ("half_up", "line")
     assert book.policy.percent_base == "running"
     assert len(book.currency_rows) == 1
     assert len(promotions.groups) == 0

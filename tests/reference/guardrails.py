@@ -1,6 +1,6 @@
 """The bounds of a SKU: what its guardrails, its cost and its list price make of the lowest and the highest unit price."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from tests.reference.figures import UNIT_MAX_E4, amount_of, ceiling_of, floor_of, parse_rate_ppm, parse_unit_e4
@@ -67,7 +67,13 @@ def bounds_of(shop: Shop, currency: str, sku: str, list_unit_e4: int) -> Bounds:
     for bound in (_margin(shop, currency, sku), _discount(shop, currency, sku, list_unit_e4)):
         paid = _higher(paid, bound)
     shown = _higher(paid, _field(shop, currency, sku, "map"))
-    return Bounds(shown, paid, _field(shop, currency, sku, "ceiling"))
+    ceiling = _field(shop, currency, sku, "ceiling")
+    if shop.is_by_unit:
+        paid, shown = (
+            bound and replace(bound, unit_e4=ceiling_of(Fraction(bound.unit_e4, 10_000)) * 10_000) for bound in (paid, shown)
+        )
+        ceiling = ceiling and replace(ceiling, unit_e4=ceiling.unit_e4 // 10_000 * 10_000)
+    return Bounds(shown, paid, ceiling)
 
 
 def known_cost_e4(shop: Shop, currency: str, sku: str) -> int | None:

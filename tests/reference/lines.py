@@ -111,7 +111,7 @@ def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity
     strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
     strategy_unit_e4 = list_unit_e4
     if strategy is not None:
-        strategy_unit_e4 = strategy.unit_e4
+        strategy_unit_e4 = shop.whole(strategy.unit_e4) if strategy.status == "ok" else strategy.unit_e4
         said = {} if strategy.status == "ok" else {"status": strategy.status}
         if strategy.bound is not None:
             bound = bounds.bound_of(strategy.bound)
@@ -180,11 +180,11 @@ def tier_unit_e4(shop: Shop, step: Body, list_unit_e4: int, strategy_unit_e4: in
     """Return the unit price of a tier: its own, or where a strategy changed the list price in the same ratio to it."""
     own_e4 = parse_unit_e4(step["unit_price"])
     if strategy_unit_e4 == list_unit_e4 or list_unit_e4 == 0:
-        return own_e4
+        return shop.whole(own_e4)
     ratio_ppm = shop.round(Fraction(own_e4 * 1_000_000, list_unit_e4))
     if ratio_ppm > 100_000_000:
-        return own_e4
-    return shop.round(Fraction(strategy_unit_e4 * ratio_ppm, 1_000_000))
+        return shop.whole(own_e4)
+    return shop.whole(shop.round(Fraction(strategy_unit_e4 * ratio_ppm, 1_000_000)))
 
 
 def tier_index(tiers: Body, quantity_milli: int) -> int:
@@ -199,7 +199,7 @@ def tier_parts(shop: Shop, entry: Entry, quantity_milli: int, list_unit_e4: int,
     """Split a quantity into parts with a unit price each."""
     tiers = entry.body.get("tiers")
     if tiers is None:
-        return Parts(((quantity_milli, strategy_unit_e4),))
+        return Parts(((quantity_milli, shop.whole(strategy_unit_e4)),))
     reached = tier_index(tiers, quantity_milli)
     if tiers["mode"] == "volume":
         step = tiers["steps"][reached]
@@ -231,10 +231,11 @@ def _on_sale(shop: Shop, sale: Body, parts: Parts) -> Parts:
     units = []
     for quantity, unit_e4 in parts.parts:
         if sale.get("unit_price") is not None:
-            unit_e4 = min(unit_e4, parse_unit_e4(sale["unit_price"]))
+            unit_e4 = min(unit_e4, shop.whole(parse_unit_e4(sale["unit_price"])))
         elif sale.get("percent") is not None:
-            unit_e4 -= shop.round(Fraction(unit_e4 * parse_rate_ppm(sale["percent"]), 1_000_000))
+            off_e4 = Fraction(unit_e4 * parse_rate_ppm(sale["percent"]), 1_000_000)
+            unit_e4 -= shop.round(off_e4 / 10_000) * 10_000 if shop.is_by_unit else shop.round(off_e4)
         else:
-            unit_e4 = max(0, unit_e4 - parse_unit_e4(sale["amount"]))
+            unit_e4 = max(0, unit_e4 - shop.whole(parse_unit_e4(sale["amount"])))
         units.append((quantity, unit_e4))
     return Parts(tuple(units), parts.fees_minor, parts.is_graduated)

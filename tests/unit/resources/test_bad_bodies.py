@@ -123,7 +123,7 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9x"]}]}, {"bands[1].endings[0]"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9"]}]}, {"bands[1].up_to"}),
     (POLICY, {"selection": "best"}, {"selection"}),
-    (POLICY, {"rounding_level": "unit", "cash_rounding": 5}, {"rounding_level", "cash_rounding"}),
+    (POLICY, {"rounding_level": "order", "cash_rounding": 5}, {"rounding_level", "cash_rounding"}),
     (PROMOTIONS, {}, {"kind"}),
     (PROMOTIONS, {"kind": "percent_off"}, {"name", "params"}),
     (PROMOTIONS, PERCENT_OFF | {"params": {}}, {"params.percent"}),
