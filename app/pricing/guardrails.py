@@ -22,18 +22,22 @@ from app.pricing.scope import Scope
 NO_CEILING_E4: Final = INT64_MAX
 # Where several lower bounds are equal the earlier is named.
 BOUNDS: Final = ("floor", "min_margin", "max_discount", "map", "ceiling")
+FIELDS: Final = (*BOUNDS, "max_change")
 _STRIDE: Final = 8
-_READERS: Final[Mapping[str, Callable[[str], int]]] = {
+_READERS: Final[Mapping[str, Callable[[Any], int]]] = {
     "floor": parse_unit_price_e4,
     "min_margin": parse_percent_ppm,
     "max_discount": parse_percent_ppm,
     "map": parse_unit_price_e4,
     "ceiling": parse_unit_price_e4,
+    "max_change": lambda change: _change_value(parse_percent_ppm(change["percent"]), change["days"]),
 }
+CHANGE_DAYS_MAX: Final = 3_650
+_DAYS_STRIDE: Final = 4_096
 
 
 class Field(NamedTuple):
-    """One field of the guardrails at every key, and what is told of it: guardrail row · 8 + place in BOUNDS, −1 where none has it.
+    """One field of the guardrails at every key, and what is told of it: guardrail row · 8 + place in FIELDS, −1 where none has it.
 
     Both are empty where no guardrail of the book has the field.
     """
@@ -51,6 +55,7 @@ class Guardrails(NamedTuple):
     max_discount_ppm: Field
     map_e4: Field
     ceiling_e4: Field
+    max_change: Field  # as _change_value has it
 
 
 class GuardrailRow(NamedTuple):
@@ -58,7 +63,7 @@ class GuardrailRow(NamedTuple):
 
     currency_row: int
     scope: Scope
-    values: tuple[int | None, ...]  # in the order of BOUNDS
+    values: tuple[int | None, ...]  # in the order of FIELDS
 
 
 class Bounds(NamedTuple):
@@ -99,15 +104,37 @@ class Limits(NamedTuple):
 
 
 def told_of(bound: int) -> tuple[int, str]:
-    """The guardrail's row and the name of its bound."""
+    """The guardrail's row and the name of its field."""
     row, place = divmod(bound, _STRIDE)
-    return row, BOUNDS[place]
+    return row, FIELDS[place]
 
 
 def values_of(body: Mapping[str, Any]) -> tuple[int | None, ...]:
-    """What a document says of each field, in the order of BOUNDS."""
-    texts = ((body.get(name), _READERS[name]) for name in BOUNDS)
-    return tuple(None if text is None else read(text) for text, read in texts)
+    """What a document says of each field, in the order of FIELDS."""
+    said = ((body.get(name), _READERS[name]) for name in FIELDS)
+    return tuple(None if one is None else read(one) for one, read in said)
+
+
+def _change_value(percent_ppm: int, days: int) -> int:
+    """A maximum change as one number: the tighter is the lower, by its percentage, then by its days."""
+    return percent_ppm * _DAYS_STRIDE + CHANGE_DAYS_MAX - days
+
+
+class ChangeLimits(NamedTuple):
+    """How far prices may move (n,): what is told of it (−1 where they may move as they like), by how much, and in how many days."""
+
+    bound: Int64s
+    percent_ppm: Int64s
+    days: Int64s
+
+
+def change_limits_of(guardrails: Guardrails, key: Int64s) -> ChangeLimits:
+    """The maximum changes at keys (n,), known or not."""
+    value, bound = np.zeros(key.size, np.int64), np.full(key.size, -1, np.int64)
+    if guardrails.max_change.bound.size:
+        at = np.minimum(np.searchsorted(guardrails.key, key), guardrails.key.size - 1)
+        value, bound = _at(guardrails.max_change, at, guardrails.key[at] == key)
+    return ChangeLimits(bound, value // _DAYS_STRIDE, CHANGE_DAYS_MAX - value % _DAYS_STRIDE)
 
 
 def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
@@ -116,11 +143,11 @@ def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
     key = np.unique(np.concatenate([np.zeros(0, np.int64), *(span[0] for span in spans)]))
     places = [np.searchsorted(key, own) for own, _ in spans]
     fields = []
-    for place, name in enumerate(BOUNDS):
+    for place, name in enumerate(FIELDS):
         if all(row.values[place] is None for row in rows):
             fields.append(Field(np.zeros(0, np.int64), np.zeros(0, np.int64)))
             continue
-        sign = -1 if name in ("ceiling", "max_discount") else 1
+        sign = -1 if name in ("ceiling", "max_discount", "max_change") else 1
         value, bound, rank = np.zeros(key.size, np.int64), np.full(key.size, -1, np.int64), np.full(key.size, -1, np.int64)
         for number, (row, at, (_, specificity)) in enumerate(zip(rows, places, spans, strict=True)):
             own = row.values[place]

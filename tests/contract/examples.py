@@ -56,8 +56,12 @@ FLASH: dict[str, Any] = {
     "per_customer_cap": 2,
 }
 GUARDRAIL: dict[str, Any] = {"scope": {"include": {"skus": ["SKU-1"]}}, "currency": "USD", "floor": "900", "ceiling": "2000"}
-MORE_BOUNDS: dict[str, Any] = GUARDRAIL | {"min_margin": "10", "map": "1099", "max_discount": "40"}
-LATER_BOUNDS: dict[str, Any] = {"max_change": {"percent": "10", "days": 1}}
+MORE_BOUNDS: dict[str, Any] = GUARDRAIL | {
+    "min_margin": "10",
+    "map": "1099",
+    "max_discount": "40",
+    "max_change": {"percent": "10", "days": 1},
+}
 STRATEGY: dict[str, Any] = {
     "kind": "elasticity",
     "scope": {"include": {"categories": ["shoes"]}},
