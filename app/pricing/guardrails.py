@@ -39,7 +39,7 @@ _DAYS_STRIDE: Final = 4_096
 class Field(NamedTuple):
     """One field of the guardrails at every key, and what is told of it: guardrail row · 8 + place in FIELDS, −1 where none has it.
 
-    Both are empty where no guardrail of the book has the field.
+    Where none has it the value is 0, and NO_CEILING_E4 for a ceiling. Both are empty where no guardrail of the book has the field.
     """
 
     value: Int64s  # (n_keys,)
@@ -133,7 +133,7 @@ def change_limits_of(guardrails: Guardrails, key: Int64s) -> ChangeLimits:
     value, bound = np.zeros(key.size, np.int64), np.full(key.size, -1, np.int64)
     if guardrails.max_change.bound.size:
         at = np.minimum(np.searchsorted(guardrails.key, key), guardrails.key.size - 1)
-        value, bound = _at(guardrails.max_change, at, guardrails.key[at] == key)
+        value, bound = _at(guardrails.max_change, at, guardrails.key[at] != key, 0)
     return ChangeLimits(bound, value // _DAYS_STRIDE, CHANGE_DAYS_MAX - value % _DAYS_STRIDE)
 
 
@@ -148,7 +148,8 @@ def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
             fields.append(Field(np.zeros(0, np.int64), np.zeros(0, np.int64)))
             continue
         sign = -1 if name in ("ceiling", "max_discount", "max_change") else 1
-        value, bound, rank = np.zeros(key.size, np.int64), np.full(key.size, -1, np.int64), np.full(key.size, -1, np.int64)
+        nothing = NO_CEILING_E4 if name == "ceiling" else 0
+        value, bound, rank = np.full(key.size, nothing), np.full(key.size, -1), np.full(key.size, -1)
         for number, (row, at, (_, specificity)) in enumerate(zip(rows, places, spans, strict=True)):
             own = row.values[place]
             if own is not None:
@@ -179,40 +180,41 @@ def _keys_of(row: GuardrailRow, n_skus: int) -> tuple[Int64s, Int64s]:
 
 def limits_of(guardrails: Guardrails, key: Int64s, list_unit_e4: Int64s, cost_of: Callable[[Int64s], Int64s]) -> Limits:
     """The limits of lines by their keys (n_lines,). `cost_of` gives the unit costs at keys, −1 where none is known."""
-    nothing, none = np.zeros(key.size, np.int64), np.full(key.size, -1)
-    bounds = Bounds(nothing, none, np.full(key.size, NO_CEILING_E4), none)
     if guardrails.key.size == 0:
+        none = np.full(key.size, -1)
+        bounds = Bounds(np.zeros(key.size, np.int64), none, np.full(key.size, NO_CEILING_E4), none)
         return Limits(bounds, bounds)
     at = np.searchsorted(guardrails.key, key)
     at[at == guardrails.key.size] = 0
     is_found = guardrails.key[at] == key
-    if guardrails.ceiling_e4.bound.size:
-        value, bound = _at(guardrails.ceiling_e4, at, is_found)
-        bounds = bounds._replace(ceiling_e4=np.where(bound >= 0, value, NO_CEILING_E4), ceiling_rule=bound)
-    if guardrails.floor_e4.bound.size:
-        value, bound = _at(guardrails.floor_e4, at, is_found)
-        bounds = bounds._replace(floor_e4=np.where(bound >= 0, value, 0), floor_rule=bound)
+    is_missing = None if is_found.all() else ~is_found
+    bounds = Bounds(*_at(guardrails.floor_e4, at, is_missing, 0), *_at(guardrails.ceiling_e4, at, is_missing, NO_CEILING_E4))
     if guardrails.min_margin_ppm.bound.size:
-        value, bound = _at(guardrails.min_margin_ppm, at, is_found)
+        value, bound = _at(guardrails.min_margin_ppm, at, is_missing, 0)
         own = (bound >= 0).nonzero()[0]
         cost = cost_of(key[own])
         own, cost = own[cost > 0], cost[cost > 0]
         bounds = _raised(bounds, own, _with_margin(cost, value[own]), bound[own])
     if guardrails.max_discount_ppm.bound.size:
-        value, bound = _at(guardrails.max_discount_ppm, at, is_found)
+        value, bound = _at(guardrails.max_discount_ppm, at, is_missing, 0)
         own = (bound >= 0).nonzero()[0]
         bounds = _raised(bounds, own, _ceil_mul_div(list_unit_e4[own], PPM - value[own], PPM), bound[own])
     paid = bounds
     if guardrails.map_e4.bound.size:
-        value, bound = _at(guardrails.map_e4, at, is_found)
+        value, bound = _at(guardrails.map_e4, at, is_missing, 0)
         own = (bound >= 0).nonzero()[0]
         bounds = _raised(bounds, own, value[own], bound[own])
     return Limits(bounds, paid)
 
 
-def _at(field: Field, at: Int64s, is_found: Bools) -> tuple[Int64s, Int64s]:
-    """What a field says at places (n_lines,), −1 as its bound where the key was not found."""
-    return field.value[at], np.where(is_found, field.bound[at], -1)
+def _at(field: Field, at: Int64s, is_missing: Bools | None, nothing: int) -> tuple[Int64s, Int64s]:
+    """What a field says at places (n_lines,) and what is told of it; `nothing` and −1 where no key was found or no guardrail has the field."""
+    if field.bound.size == 0:
+        return np.full(at.size, nothing), np.full(at.size, -1)
+    value, bound = field.value[at], field.bound[at]
+    if is_missing is not None:
+        value[is_missing], bound[is_missing] = nothing, -1
+    return value, bound
 
 
 def _raised(bounds: Bounds, line: Int64s, unit_e4: Int64s, bound: Int64s) -> Bounds:

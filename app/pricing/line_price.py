@@ -152,7 +152,8 @@ def _price(
     is_graduated = book.entries.mode[entry] == GRADUATED
 
     parts = split_into_parts(book.entries, entry, whole, strategy_unit, rounding)
-    parts = parts.at(to_grain(parts.unit_e4, grain, rounding))
+    if grain > 1:
+        parts = parts.at(to_grain(parts.unit_e4, grain, rounding))
     tiers = _step(parts, whole, is_graduated, rounding)
     bounded = _clamped(tiers, bounds, whole, is_graduated, rounding)
     at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
@@ -165,7 +166,7 @@ def _price(
     for step in (tiers, bounded, final):
         if step.is_within is not None:
             is_within &= step.is_within
-    shown = np.minimum(lowest_minor(bounds, quantity), subtotal)
+    shown = settled.lowest_minor
     paid = shown if limits.paid is bounds else np.minimum(lowest_minor(limits.paid, quantity), subtotal)
     priced = LinePrices(
         status,
@@ -200,9 +201,10 @@ def _price(
 
 
 class _Settled(NamedTuple):
-    """The subtotals of lines (n_lines,), the average unit price they come to, and which way the bounds have moved them."""
+    """The subtotals of lines (n_lines,), how low they may go, the average unit price they come to, and which way the bounds have moved them."""
 
     subtotal_minor: Int64s
+    lowest_minor: Int64s  # of what is shown, at most the subtotal
     unit_e4: Int64s
     bound: Int64s
 
@@ -220,14 +222,16 @@ def _settled(book: PriceBook, own: _Own, bounds: Bounds, sold: "_Step", final: "
         rounded[shared.line] = shared.amounts(final.amount_e7, rounding)
         quantity = quantity.copy()
         quantity[shared.line] = shared.own_milli
-    subtotal = np.minimum(np.maximum(rounded, lowest_minor(bounds, quantity)), highest_minor(bounds, quantity))
+    lowest = lowest_minor(bounds, quantity)
+    subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
     average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
     bound = np.sign(subtotal - before)
     if shared is not None:
         subtotal[shared.line] = shared.split(
             np.minimum(subtotal[shared.line], AMOUNT_MINOR_MAX), own.quantity_milli, book.policy.remainder, rounding
         )
-    return _Settled(subtotal, average, bound)
+        lowest = np.minimum(lowest_minor(bounds, own.quantity_milli), subtotal)
+    return _Settled(subtotal, lowest, average, bound)
 
 
 class _Step(NamedTuple):

@@ -111,7 +111,7 @@ class LineLevel(NamedTuple):
     subtotal_minor: Int64s
     running_minor: Int64s
     lowest_minor: Int64s
-    floor_rule: Int64s
+    lowest_rule: Int64s
     is_on_sale: Bools
     is_exclusively_taken: Bools
 
@@ -137,7 +137,7 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.list_minor,
         level.subtotal_minor,
         level.lowest_minor,
-        level.floor_rule,
+        level.lowest_rule,
         level.is_on_sale,
         level.running_minor.copy(),
         level.is_exclusively_taken,

@@ -33,14 +33,9 @@ class Lines:
     shown_lowest_rule: Int64s | None = None
 
     def lowest_for(self, line: Int64s, needs_code: Bools) -> Int64s:
-        """The lowest amounts that line promotions may leave of lines (n,), by whether each needs a code."""
-        lowest = self.lowest_minor[line]
-        return lowest if self.shown_lowest_minor is None else np.where(needs_code, lowest, self.shown_lowest_minor[line])
-
-    def rule_for(self, line: Int64s, needs_code: Bools) -> Int64s:
-        """What is told of them."""
-        rule = self.lowest_rule[line]
-        return rule if self.shown_lowest_rule is None else np.where(needs_code, rule, self.shown_lowest_rule[line])
+        """The lowest amounts that line promotions may leave of lines (n,) where an advertised price binds, by whether each needs a code."""
+        assert self.shown_lowest_minor is not None
+        return np.where(needs_code, self.lowest_minor[line], self.shown_lowest_minor[line])
 
 
 @dataclass(slots=True)

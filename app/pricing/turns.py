@@ -121,7 +121,10 @@ def _write_lines(
     took, back, blocks = _in_order(first, taken_minor, given_back_minor)
     where, whose, amount = line[took], rule[took], -taken_minor[took]
     back_where = line[back]
-    back_whose = work.lines.rule_for(back_where, work.promotions.requires_code[rule[back]])
+    back_whose = work.lines.lowest_rule[back_where]
+    if work.lines.shown_lowest_rule is not None:
+        needs_code = work.promotions.requires_code[rule[back]]
+        back_whose = np.where(needs_code, back_whose, work.lines.shown_lowest_rule[back_where])
     back_amount = given_back_minor[back]
     yes, no = np.ones(back.size, np.bool_), np.zeros(line.size, np.bool_)
     for is_back, low, high in blocks:
