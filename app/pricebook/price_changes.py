@@ -38,6 +38,14 @@ class Limit(NamedTuple):
     days: int
 
 
+class Moved(NamedTuple):
+    """A key (SKU, price list, currency) with a new unit price that may not move as it likes, and all that changes there."""
+
+    key: str
+    limit: Limit
+    changes: list[Change]
+
+
 async def excessive_changes(
     connection: AsyncConnection, before: Documents, changes: Sequence[Change], book: PriceBook, *, at: datetime
 ) -> list[BookProblem]:
@@ -45,58 +53,57 @@ async def excessive_changes(
     prices = [change for change in changes if change.resource == "prices"]
     if not prices or book.guardrails.max_change.bound.size == 0:
         return []
-    limits = await off_loop(len(prices), _limits, before, prices, book)
+    moved = await off_loop(len(prices), _moved, before, prices, book)
     problems: list[BookProblem] = []
-    for keys in parts(list(limits)):
-        since = [at - timedelta(days=limits[key].days) for key in keys]
-        found = await connection.exec_driver_sql(
-            queries.PRICES_SINCE, ([f"{key}|" for key in keys], [f"{key}}}" for key in keys], since)
-        )
-        rows = found.all()
-        problems += await off_loop(len(rows), _problems, keys, limits, prices, rows, at)
+    for part in parts(moved):
+        since = [at - timedelta(days=one.limit.days) for one in part]
+        between = ([f"{one.key}|" for one in part], [f"{one.key}}}" for one in part])
+        rows = (await connection.exec_driver_sql(queries.PRICES_SINCE, (*between, since))).all()
+        problems += await off_loop(len(rows), _problems, part, rows, at)
         if len(problems) >= _PROBLEMS_MAX:
             break
     return problems[:_PROBLEMS_MAX]
 
 
-def _limits(before: Documents, prices: Sequence[Change], book: PriceBook) -> dict[str, Limit]:
-    """The keys (SKU, price list, currency) at which a unit price is new and may not move as it likes."""
+def _moved(before: Documents, prices: Sequence[Change], book: PriceBook) -> list[Moved]:
     known = before.get("prices", {})
-    moved: dict[str, int] = {}
+    changes: dict[str, list[Change]] = {}
+    number_of: dict[str, int] = {}
     for change in prices:
-        body = change.body
+        key, body = change.id.rpartition("|")[0], change.body
+        changes.setdefault(key, []).append(change)
         if body is None:
             continue
         present = known.get(change.id)
         if present is None or _units(present.body) != _units(body):
             row = book.assortment.row_of_sku[body["sku"]]
-            moved[_key_of(change.id)] = book.currency_rows[body["currency"]] * book.n_skus + row
-    limits = change_limits_of(book.guardrails, np.array(list(moved.values()), np.int64))
+            number_of[key] = book.currency_rows[body["currency"]] * book.n_skus + row
+    limits = change_limits_of(book.guardrails, np.array(list(number_of.values()), np.int64))
     columns = (column.tolist() for column in limits)
-    return {
-        key: Limit(book.guardrail_names.id[told_of(bound)[0]], percent_ppm, days)
-        for key, bound, percent_ppm, days in zip(moved, *columns, strict=True)
+    return [
+        Moved(key, Limit(book.guardrail_names.id[told_of(bound)[0]], percent_ppm, days), changes[key])
+        for key, bound, percent_ppm, days in zip(number_of, *columns, strict=True)
         if bound >= 0
-    }
+    ]
 
 
-def _key_of(price_id: str) -> str:
-    return price_id.rpartition("|")[0]
-
-
-def _problems(
-    keys: Sequence[str], limits: dict[str, Limit], prices: Sequence[Change], rows: Iterable[Any], at: datetime
-) -> list[BookProblem]:
-    touched = {change.id: change for change in prices}
-    periods: dict[str, list[PricePeriod]] = {key: [] for key in keys}
+def _problems(moved: Sequence[Moved], rows: Iterable[Any], at: datetime) -> list[BookProblem]:
+    """The problems of some keys, whose revisions in `rows` name them by their place, counted from 1."""
+    revisions: list[list[Any]] = [[] for _ in moved]
     for row in rows:
-        own = periods[keys[row.position - 1]]
-        ended_at = row.ended_at or (at if row.id in touched else _ALWAYS)
-        own += _period(row.id, decode_body(row.body), row.began_at, ended_at, is_new=False)
-    for change in prices:
-        if change.body is not None and _key_of(change.id) in periods:
-            periods[_key_of(change.id)] += _period(change.id, change.body, at, _ALWAYS, is_new=True)
-    return [problem for key in keys for problem in too_far(periods[key], limits[key])]
+        revisions[row.position - 1].append(row)
+    problems: list[BookProblem] = []
+    for one, own in zip(moved, revisions, strict=True):
+        touched = {change.id for change in one.changes}
+        periods: list[PricePeriod] = []
+        for row in own:
+            ended_at = row.ended_at or (at if row.id in touched else _ALWAYS)
+            periods += _period(row.id, decode_body(row.body), row.began_at, ended_at, is_new=False)
+        for change in one.changes:
+            if change.body is not None:
+                periods += _period(change.id, change.body, at, _ALWAYS, is_new=True)
+        problems += too_far(periods, one.limit)
+    return problems
 
 
 def _period(price_id: str, body: Body, begins_at: datetime, ends_at: datetime, *, is_new: bool) -> Iterator[PricePeriod]:
