@@ -23,7 +23,7 @@ from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
 from app.pricing.funding import Funding
-from app.pricing.guardrails import Guardrails
+from app.pricing.guardrails import Field, Guardrails
 from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -46,6 +46,7 @@ _CLASSES: Final[dict[str, Any]] = {
         Assortment,
         ConditionTable,
         Endings,
+        Field,
         Funding,
         Guardrails,
         Policy,
