@@ -178,8 +178,9 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
         status = prices.status.copy()
         status[prices.kept[~good]] = LineStatus.ORDER_OUT_OF_BOUNDS
         columns = prices._asdict() | {
-            name: column[good] for name, column in prices._asdict().items() if name not in ("status", "bounds")
+            name: column[good] for name, column in prices._asdict().items() if name not in ("status", "base", "bounds")
         }
+        columns["base"] = prices.base.only(good)
         columns["bounds"] = type(prices.bounds)(*(column[good] for column in prices.bounds))
         prices = LinePrices(**(columns | {"status": status}))
         first_line = _first_line(prices.basket, n_baskets)

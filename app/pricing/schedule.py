@@ -49,8 +49,8 @@ def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int) -> In
         zone = ZoneInfo(schedule["timezone"])
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("unknown time zone") from error
-    start = _instant(schedule["from"], zone) if schedule.get("from") else EARLIEST_S
-    end = _instant(schedule["to"], zone) if schedule.get("to") else LATEST_S
+    start = instant_of_local(schedule["from"], zone) if schedule.get("from") else EARLIEST_S
+    end = instant_of_local(schedule["to"], zone) if schedule.get("to") else LATEST_S
     if start >= end:
         raise ValueError("'from' must lie before 'to'")
     if schedule.get("weekly") is None:
@@ -62,7 +62,7 @@ def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int) -> In
     return _merged(clipped)
 
 
-def _instant(text: str, zone: ZoneInfo) -> int:
+def instant_of_local(text: str, zone: ZoneInfo) -> int:
     """Seconds of a local date and time. Raises ValueError when it carries an offset or falls outside 1970 to 2242."""
     local = datetime.fromisoformat(text)
     if local.tzinfo is not None:
