@@ -22,6 +22,12 @@ def _units(text: str) -> str:
     return text
 
 
+def _some_units(text: str) -> str:
+    if not 0 < parse_decimal(text, 3) <= QUANTITY_MILLI_MAX:
+        raise ValueError("above 0 and at most 1000000")
+    return text
+
+
 def _index(text: str) -> str:
     if not 0 < parse_decimal(text, 4) <= 1000 * 10**4:
         raise ValueError("above 0 and at most 1000")
@@ -57,10 +63,11 @@ class CompetitorPrice(Body):
 
 
 class Demand(Body):
-    """How demand stands against the usual, which is 1."""
+    """How demand stands against the usual, which is 1; and, if known, how many units sell a day at the list price when it is 1."""
 
     sku: Sku
     index: Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?$"), AfterValidator(_index)]
+    daily_units: Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN), AfterValidator(_some_units)] | None = None
     at: Instant
 
 

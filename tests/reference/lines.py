@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from tests.reference.entries import Entry, winning_entry
 from tests.reference.figures import (
@@ -14,6 +15,7 @@ from tests.reference.figures import (
     unit_of,
 )
 from tests.reference.guardrails import Bounds, bounds_of
+from tests.reference.ladders import moved_by_ladder
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.strategies import strategy_outcome
@@ -74,14 +76,22 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
     amounts = [amount_of(list_unit_e4, quantity)]
     steps = _Steps(shop, quantity, list_unit_e4)
 
-    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
+    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds, request.at_us)
     strategy_unit_e4 = list_unit_e4
     if strategy is not None:
         strategy_unit_e4 = strategy.unit_e4
-        said = {} if strategy.status == "ok" else {"status": strategy.status}
+        said: dict[str, Any] = {"kind": shop.each("strategies")[strategy.rule]["kind"]}
+        if strategy.inputs:
+            said["inputs"] = dict(strategy.inputs)
+        if strategy.status != "ok":
+            said["status"] = strategy.status
         if strategy.bound is not None:
-            said = {"bound": strategy.bound, "guardrail": bounds.rule_of(strategy.bound)}
+            said |= {"bound": strategy.bound, "guardrail": bounds.rule_of(strategy.bound)}
         steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
+    ladder = moved_by_ladder(shop, request, sku)
+    if ladder is not None and (ladder.unit_e4 != strategy_unit_e4 or not ladder.is_gap_kept):
+        strategy_unit_e4 = ladder.unit_e4
+        steps.add("ladder", ladder.rule, strategy_unit_e4, **({} if ladder.is_gap_kept else {"status": "gap_not_kept"}))
 
     parts = tier_parts(shop, entry, quantity, list_unit_e4, strategy_unit_e4)
     if entry.body.get("tiers") is not None:
@@ -132,7 +142,7 @@ class _Steps:
         self.shop, self.quantity_milli, self.last_e4 = shop, quantity_milli, list_unit_e4
         self.shown: list[Body] = []
 
-    def add(self, step: str, rule: str, after_e4: int, **said: str) -> None:
+    def add(self, step: str, rule: str, after_e4: int, **said: Any) -> None:
         self.shown.append({"step": step, "rule": rule, "before": show_unit(self.last_e4), "after": show_unit(after_e4), **said})
         self.last_e4 = after_e4
 
