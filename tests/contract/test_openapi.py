@@ -24,6 +24,8 @@ RESOURCES = (
     "guardrails",
     "strategies",
     "endings",
+    "ladders",
+    "seasons",
     "attributes",
 )
 # The operations of api.md that exist so far.
