@@ -135,6 +135,29 @@ def test_what_is_handed_over_is_what_the_next_book_says() -> None:
     assert handed > 100
 
 
+def test_memo_equals_engine_across_the_boundaries_of_time() -> None:
+    changed = 0
+    for seed in range(60):
+        rng = Random(seed)
+        documents = random_book(rng)
+        try:
+            book = compiled(documents, {}, random_instant(rng))
+        except BookError:
+            continue
+        if not book.strategies.kinds:
+            continue
+        bodies = [random_basket(rng, documents) for _ in range(4)]
+        boundaries = rng.sample(book.boundaries_s, min(5, len(book.boundaries_s)))
+        seconds = [second + offset for second in boundaries for offset in (-1, 0, 1)]
+        baskets = [as_basket(body, second * 10**6) for body in bodies for second in seconds if second > 0]
+        expected = by_engine(book, baskets)
+
+        for _ in range(3):  # a context is known at its second sight, a line at its second sight there
+            assert by_memo(book, baskets) == expected
+        changed += len({one.total_minor for one in expected[: len(seconds)]}) > 1
+    assert changed > 5
+
+
 def test_line_is_priced_anew_when_a_schedule_changes_it() -> None:
     documents = shop(n_skus=1, n_promotions=0)
     sale = {
