@@ -153,9 +153,9 @@ def _markdown(rng: Random, scale: int) -> Body:
     return {
         "by": rng.choice((*INSTANTS, "2028-06-01T00:00:00Z", "2027-01-01T00:00:00Z")),
         "elasticity": rng.choice(("-2", "-0.5", "-1.7", "-0.01", "-100")),
-        "target_units": rng.choice(("0", "0", "10", "33.5")),
+        "target_units": rng.choice(("0", 0, 10, "33.5")),
         "only_down": chance(rng, 0.6),
-        "daily_units": rng.choice((None, "1", "0.25", "1000000")),
+        "daily_units": rng.choice((None, "1", 2, "0.25", 1_000_000)),
     }
 
 

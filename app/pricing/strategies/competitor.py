@@ -74,7 +74,7 @@ class Params:
 
 
 def check(params: Params) -> list[ParamProblem]:
-    """Weights are there where they are asked for, once for each competitor; what is held has an age."""
+    """Weights are there where they are asked for, once for each competitor."""
     problems: list[ParamProblem] = []
     if (params.against == "weighted") != bool(params.weights):
         problems.append(("weights", "there are weights where, and only where, the price goes against the weighted average"))
@@ -82,8 +82,6 @@ def check(params: Params) -> list[ParamProblem]:
     problems += [
         (f"weights[{number}].competitor", "has a weight already") for number, name in enumerate(names) if name in names[:number]
     ]
-    if params.otherwise == "hold" and params.max_age_hours is None:
-        problems.append(("otherwise", "without an age that is too old there is nothing to hold"))
     return problems
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.pricing.facts import Facts
 from app.pricing.money import E4, INT64_MAX, PPM, QUANTITY_MILLI_MAX, UNIT_E4_MAX, Bools, Int64s, parse_decimal, round_mul_div
-from app.pricing.params import DecimalText, Instant, ParamProblem, QuantityText
+from app.pricing.params import Bounds, DecimalText, Instant, ParamProblem, QuantityText
 from app.pricing.seasons import INDEX_E4_MAX
 from app.pricing.strategy import ABSENT, Figure, Floats, Form, Inputs, Proposed, Status, bounded, nearness
 
@@ -37,9 +37,9 @@ class Params:
 
     by: Instant
     elasticity: Annotated[str, DecimalText(4, "-100", "-0.01")]
-    target_units: QuantityText = "0"
+    target_units: Annotated[int, Bounds(0, 1_000_000)] | QuantityText = 0
     only_down: bool = True
-    daily_units: Annotated[str, DecimalText(3, "0.001", "1000000")] | None = None
+    daily_units: Annotated[int, Bounds(1, 1_000_000)] | Annotated[str, DecimalText(3, "0.001", "1000000")] | None = None
 
 
 def check(params: Params) -> list[ParamProblem]:
@@ -62,10 +62,14 @@ def pack(params: Sequence[Params]) -> Packed:
     return Packed(
         np.array([int(datetime.fromisoformat(one.by).timestamp()) for one in params], np.int64),
         np.array([-parse_decimal(one.elasticity, 4) for one in params], np.int64),
-        np.array([parse_decimal(one.target_units, 3) for one in params], np.int64),
+        np.array([_milli(one.target_units) for one in params], np.int64),
         np.array([one.only_down for one in params], np.bool_),
-        np.array([_UNKNOWN if one.daily_units is None else parse_decimal(one.daily_units, 3) for one in params], np.int64),
+        np.array([_UNKNOWN if one.daily_units is None else _milli(one.daily_units) for one in params], np.int64),
     )
+
+
+def _milli(units: int | str) -> int:
+    return parse_decimal(str(units), 3)
 
 
 def prepare(packed: Packed) -> None:

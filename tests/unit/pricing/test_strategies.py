@@ -1,6 +1,8 @@
 """Strategy prices worked by hand: what the engine answers, and the reference with it."""
 
 from collections.abc import Mapping
+from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from app.pricing.book import BookError
 from tests.reference.agreement import compiled, difference, engine_replies, reference_reply
 from tests.reference.builders import ceiling, floor, only, prices, tiers
+from tests.reference.demand import Demand
 from tests.reference.shop import Body
 from tests.reference.times import instant_us
 
@@ -353,3 +356,31 @@ def test_time_alone_changes_a_price_at_the_boundaries_of_the_book() -> None:
 
     expected = ("2026-11-27T11:20:00Z", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z", "2026-11-29T06:00:00Z", NOON)
     assert {instant_us(text) // 10**6 for text in (*expected, "2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")} <= set(boundaries)
+
+
+@pytest.mark.parametrize("form", ["iso_elastic", "linear", "logit"])
+def test_ending_toward_profit_is_the_best_of_all_permitted_endings(form: str) -> None:
+    rng = Random(7)
+    for _ in range(40):
+        cost, reference = rng.randint(300, 900), rng.randint(950, 1_400)
+        elasticity = rng.choice(("-1.3", "-1.8", "-2.4", "-4"))
+        endings = rng.sample(("9", "99", "49", "95", "00", "7"), 2)
+        low, high = sorted((rng.randint(100, 1_500), rng.randint(500, 3_000)))
+        more = {"reference_share": "20"} if form == "logit" else {}
+        rules: dict[str, Any] = {
+            "prices": prices(A="1000"),
+            "strategies": strategy("elasticity", "e", form=form, elasticity=elasticity, reference_price=str(reference), **more),
+            "signals-costs": {"A|USD": {"sku": "A", "currency": "USD", "unit_cost": str(cost)}},
+            "endings": {"e": {"currency": "USD", "bands": [{"up_to": None, "endings": endings}], "direction": "profit"}},
+            "guardrails": {"g": floor(str(low)), "h": ceiling(str(high))},
+        }
+        permitted = [price for price in range(max(1, low), high + 1) if str(price).zfill(2).endswith(tuple(endings))]
+        demand = Demand(
+            form, Fraction(elasticity), Fraction(reference * 10_000), Fraction(1, 5), Fraction(1), Fraction(cost * 10_000)
+        )
+
+        said = first(rules)
+
+        if permitted:
+            best = max(demand.gain(price * 10_000) for price in permitted)
+            assert demand.gain(int(said["after"]) * 10_000) >= best - abs(best) / 10**9, (rules, said)
