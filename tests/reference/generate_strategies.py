@@ -163,7 +163,7 @@ def _lifecycle(rng: Random, scale: int) -> Body:
     starts = sorted(rng.sample((*INSTANTS, "2026-01-01T00:00:00Z"), rng.randint(1, 4)))
     stages = []
     for start, name in zip(starts, ("introduction", "growth", "maturity", "exit"), strict=False):
-        price = {"percent": rng.choice(("120", "100", "66.6667", "0", "1000")), "unit_price": None}
+        price: Body = {"percent": rng.choice(("120", "100", "66.6667", "0", "1000")), "unit_price": None}
         stages.append(
             {"stage": name, "from": start} | rng.choice((price, {"percent": None, "unit_price": unit_price(rng, scale)}))
         )

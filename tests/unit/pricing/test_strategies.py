@@ -201,7 +201,7 @@ def test_markdown_takes_the_rate_of_the_signal_and_the_season() -> None:
 @pytest.mark.parametrize(("only_down", "after"), [(True, "1000"), (False, "2000")])
 def test_scarce_stock_raises_the_price_only_where_it_may(only_down: bool, after: str) -> None:
     # 5 to sell, 20 would be: (1/4)^(-1/2) = 2
-    params = {"by": "2026-12-07T00:00:00Z", "elasticity": "-2", "daily_units": "2", "only_down": only_down}
+    params: Body = {"by": "2026-12-07T00:00:00Z", "elasticity": "-2", "daily_units": "2", "only_down": only_down}
 
     assert first({"strategies": strategy("markdown", **params), "signals-stock": stock("5")})["after"] == after
     assert first({"strategies": strategy("markdown", **params, target_units="5"), "signals-stock": stock("5")})["after"] == "1000"
