@@ -3,6 +3,8 @@
 from collections import Counter
 from random import Random
 
+import pytest
+
 from app.pricebook.document_table import table_of
 from app.pricebook.documents import replace_documents
 from app.pricing.basket import Basket
@@ -15,8 +17,10 @@ from app.quotes.memo import Lines, Memo, hand_over, memo_of, price_and_encode, p
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
+from tests.reference.builders import prices
 from tests.reference.generate import random_basket, random_book, random_instant
 from tests.reference.generate_changes import random_change
+from tests.reference.shop import Body
 
 
 def by_engine(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
@@ -133,6 +137,48 @@ def test_what_is_handed_over_is_what_the_next_book_says() -> None:
             handed += known > 0 and skus_touched(book, after) is not None
             book, rows = after, changed
     assert handed > 100
+
+
+@pytest.mark.parametrize("resource", ["prices", "signals-competitors"])
+def test_a_rung_is_forgotten_when_the_one_below_it_moves(resource: str) -> None:
+    documents: dict[str, dict[str, Body]] = {
+        "prices": prices(GOOD="1000", BETTER="1100", OTHER="1000"),
+        "ladders": {
+            "l": {"currency": "USD", "reference": "list", "rungs": [{"sku": "GOOD"}, {"sku": "BETTER", "gap_amount": "100"}]}
+        },
+        "strategies": {
+            "s": {
+                "kind": "competitor",
+                "scope": {"include": {"skus": ["GOOD"]}},
+                "currency": "USD",
+                "params": {"against": "rival", "percent": "100"} if resource == "signals-competitors" else {"against": "nobody"},
+            }
+        },
+        "signals-competitors": {
+            "GOOD|rival|USD": {
+                "sku": "GOOD",
+                "competitor": "rival",
+                "currency": "USD",
+                "unit_price": "1000",
+                "in_stock": True,
+                "at": "2026-01-01T00:00:00Z",
+            }
+        },
+    }
+    bodies = {name: table_of({key: Document(body, 1) for key, body in own.items()}) for name, own in documents.items()}
+    rows = BookRows(1, 0, bodies)
+    book = compile_price_book(rows)
+    body = {"currency": "USD", "lines": [{"id": "1", "sku": sku, "quantity": 1} for sku in ("BETTER", "OTHER")]}
+    baskets = [as_basket(body, 1_800_000_000_000_000)]
+    for _ in range(3):
+        assert by_memo(book, baskets)[0].total_minor == 2100
+    key = "GOOD|default|USD|" if resource == "prices" else "GOOD|rival|USD"
+    moved = {**documents[resource][key], "unit_price": "1050"}
+    after = compile_price_book(BookRows(2, 0, replace_documents(bodies, [(resource, key, Document(moved, 2))])), book)
+    hand_over(book, after)
+
+    assert memo_of(after).n_lines > 0
+    assert by_memo(after, baskets)[0].total_minor == 2150
 
 
 def test_memo_equals_engine_across_the_boundaries_of_time() -> None:
