@@ -3,25 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from app.errors import FieldError
-from app.pricing.money import parse_decimal
-from app.pricing.seasons import INDEX_E4_MAX, read_periods
-from app.resources.fields import Body, LocalTime, Name, TimeZone
+from app.pricing.seasons import read_periods
+from app.resources.fields import Body, DemandIndex, LocalTime, Name, TimeZone
 from app.resources.resource import Resource
 from app.resources.shapes import Scope
 
 PERIODS_MAX: Final = 2_000
-
-
-def _index(text: str) -> str:
-    if not 0 < parse_decimal(text, 4) <= INDEX_E4_MAX:
-        raise ValueError("above 0 and at most 1000")
-    return text
-
-
-IndexText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?$"), AfterValidator(_index)]
 
 
 class Period(Body):
@@ -29,7 +19,7 @@ class Period(Body):
 
     from_: Annotated[LocalTime, Field(alias="from")]
     to: LocalTime
-    index: IndexText
+    index: DemandIndex
 
 
 class Season(Body):
