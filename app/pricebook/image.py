@@ -23,7 +23,7 @@ from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
 from app.pricing.facts import Facts, Rivals
-from app.pricing.guardrails import Guardrails
+from app.pricing.guardrails import Field, Guardrails
 from app.pricing.ladders import Ladders
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -48,6 +48,7 @@ _CLASSES: Final[dict[str, Any]] = {
         ConditionTable,
         Endings,
         Facts,
+        Field,
         Guardrails,
         Ladders,
         Policy,

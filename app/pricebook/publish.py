@@ -17,7 +17,8 @@ from app.pricebook.documents import Change, Documents, encode_canonical, etag_of
 from app.pricebook.holder import BookHolder, Held
 from app.pricebook.load import instant_of, latest_of, microseconds, tables_of, with_changes
 from app.pricebook.offload import off_loop, parts
-from app.pricing.book import BookRows, Document, PriceBook
+from app.pricebook.price_changes import excessive_changes
+from app.pricing.book import BookError, BookRows, Document, PriceBook
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 
@@ -74,6 +75,9 @@ class Publication:
         documents = await asyncio.to_thread(_with_changes, before, real, revisions)
         candidate = BookRows(version, microseconds(published_at), documents)
         book = await compile_off_loop(candidate, self._metrics, earlier=self._earlier)
+        if kind != "rollback":
+            # What a rollback brings back was permitted when it was published, and must not be kept from helping.
+            await self._refuse_excessive(real, book, published_at)
 
         await self.connection.exec_driver_sql(queries.LOCK_DRAFTS)
         await self.connection.exec_driver_sql(queries.INSERT_VERSION, (version, published_at, actor, kind, note, body_of))
@@ -84,11 +88,19 @@ class Publication:
         self.held = Held(book, candidate)
         return Published(version, published_at, len(real))
 
-    async def compile_with(self, changes: Sequence[Change]) -> PriceBook:
-        """The book that these changes would make, without publishing it. Raises BookError."""
+    async def check(self, changes: Sequence[Change]) -> None:
+        """Whether these changes could be published now. Raises BookError."""
         documents = await asyncio.to_thread(_with_changes, self.rows.documents, changes, [0] * len(changes))
         rows = BookRows(self.rows.version, self.rows.published_at_us, documents)
-        return await compile_off_loop(rows, self._metrics, earlier=self._earlier)
+        book = await compile_off_loop(rows, self._metrics, earlier=self._earlier)
+        real = await off_loop(len(changes), _real_changes, self.rows.documents, changes)
+        now: datetime = (await self.connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
+        await self._refuse_excessive(real, book, now)
+
+    async def _refuse_excessive(self, changes: Sequence[Change], book: PriceBook, at: datetime) -> None:
+        problems = await excessive_changes(self.connection, self.rows.documents, changes, book, at=at)
+        if problems:
+            raise BookError(tuple(problems))
 
     async def _next_revisions(self, changes: Sequence[Change]) -> list[int]:
         """The revision of each change. A document that comes back after it was deleted goes on counting, so those are looked up."""

@@ -1,14 +1,15 @@
 """The unit price that a line begins with: its list price, what a strategy makes of it, and what its ladder makes of that."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from app.pricing.book import PriceBook
 from app.pricing.facts import observations_of
-from app.pricing.guardrails import Bounds, bounds_of
+from app.pricing.guardrails import Bounds, limits_of
 from app.pricing.ladders import Steps, keep_order, ladder_of, rungs_of
-from app.pricing.money import E4, Bools, Int64s, round_div
+from app.pricing.money import E4, Bools, Int64s, round_div, to_grain
 from app.pricing.price_lists import winning_entry
 from app.pricing.scope import is_member
 from app.pricing.seasons import INDEX_E4_MAX, season_index_e4
@@ -72,6 +73,8 @@ def _strategies(book: PriceBook, places: Places, list_unit_e4: Int64s, bounds: B
         inputs = _inputs(book, places, at, list_unit_e4, bounds)
         unit[at], status[at], bound[at], told = apply_strategies(book.strategies, STRATEGIES, book.endings, strategy[at], inputs)
         place[at] = np.arange(at.size)
+        priced = at[is_priced(status[at])]
+        unit[priced] = to_grain(unit[priced], book.policy.grain_e4, book.policy.rounding)
     return BasePrices(strategy, unit, status, bound, place, np.full(n, -1), np.zeros(n, np.bool_), unit, told)
 
 
@@ -84,7 +87,7 @@ def _inputs(book: PriceBook, places: Places, at: Int64s, list_unit_e4: Int64s, b
         sku_row,
         at_s,
         list_unit_e4[at],
-        _cost_e4(book, key),
+        cost_of(book)(key),
         demand,
         bounds.only(at),
         book.facts,
@@ -92,12 +95,16 @@ def _inputs(book: PriceBook, places: Places, at: Int64s, list_unit_e4: Int64s, b
     )
 
 
-def _cost_e4(book: PriceBook, key: Int64s) -> Int64s:
-    """The known unit cost at each key, −1 without."""
-    if book.cost_key.size == 0:
-        return np.full(key.size, -1, np.int64)
-    at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
-    return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
+def cost_of(book: PriceBook) -> Callable[[Int64s], Int64s]:
+    """Gives the known unit costs at keys (n,), −1 where none is known."""
+
+    def at_keys(key: Int64s) -> Int64s:
+        if book.cost_key.size == 0:
+            return np.full(key.size, -1, np.int64)
+        at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
+        return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
+
+    return at_keys
 
 
 def _laddered(book: PriceBook, places: Places, prices: BasePrices, line: Int64s, rung: Int64s) -> BasePrices:
@@ -113,19 +120,23 @@ def _laddered(book: PriceBook, places: Places, prices: BasePrices, line: Int64s,
     entry = winning_entry(book.entries, key, places.visible, context, places.at_s)
     has_price = np.flatnonzero(entry >= 0)
     its_place, its_rung, key, context = its_place[has_price], its_rung[has_price], key[has_price], context[has_price]
-    list_unit, bounds = book.entries.unit_e4[entry[has_price]], bounds_of(book.guardrails, key)
+    list_unit, grain = book.entries.unit_e4[entry[has_price]], book.policy.grain_e4
+    bounds = limits_of(book.guardrails, key, list_unit, cost_of(book)).in_grains(grain).shown
     own = _strategies(book, Places(key, key % book.n_skus, context, places.visible, places.at_s), list_unit, bounds)
     has_endings = (own.strategy >= 0) & is_priced(own.strategy_status)
     endings_row = np.full(key.size, -1)
     endings_row[has_endings] = book.strategies.endings_row[own.strategy[has_endings]]
-    steps = Steps(its_place, its_rung, own.unit_e4, list_unit, _market_e4(book, key), endings_row, bounds)
-    kept = keep_order(ladders, book.endings, steps)
+    unit_e4 = to_grain(own.unit_e4, grain, book.policy.rounding)
+    steps = Steps(its_place, its_rung, unit_e4, list_unit, _market_e4(book, key), endings_row, bounds)
+    kept = keep_order(ladders, book.endings, steps, grain)
 
     n_rungs = ladders.key.size
     at = np.searchsorted(its_place * n_rungs + its_rung, place * n_rungs + rung)
     unit, ladder, is_short = prices.unit_e4.copy(), prices.ladder.copy(), prices.is_gap_short.copy()
-    unit[line], is_short[line] = kept.unit_e4[at], kept.is_short[at]
-    ladder[line] = np.where((unit[line] != prices.unit_e4[line]) | is_short[line], ladder_of(ladders, rung), -1)
+    is_told = (kept.unit_e4[at] != unit_e4[at]) | kept.is_short[at]
+    unit[line] = np.where(is_told, kept.unit_e4[at], unit[line])
+    is_short[line] = kept.is_short[at]
+    ladder[line] = np.where(is_told, ladder_of(ladders, rung), -1)
     return prices._replace(unit_e4=unit, ladder=ladder, is_gap_short=is_short)
 
 

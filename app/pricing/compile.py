@@ -23,7 +23,15 @@ from app.pricing.decode import decode_params
 from app.pricing.endings import Endings, compile_endings
 from app.pricing.facts import Facts
 from app.pricing.frozen import frozen, frozen_array
-from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails
+from app.pricing.guardrails import (
+    GuardrailRow,
+    Guardrails,
+    change_limits_of,
+    compile_guardrails,
+    contradictions,
+    told_of,
+    values_of,
+)
 from app.pricing.ladders import Ladders
 from app.pricing.money import Int64s, parse_percent_ppm, parse_unit_price_e4
 from app.pricing.policy import Policy, policy_of
@@ -93,6 +101,8 @@ class _Compiler:
             endings, strategies, strategy_names = earlier.endings, earlier.strategies, earlier.strategy_names
         else:
             endings, strategies, strategy_names = self._strategies()
+        if earlier is None or guardrails is not earlier.guardrails or strategies is not earlier.strategies:
+            self._refuse_unbounded_strategies(guardrails, guardrail_names, strategies, strategy_names)
         for name, packed in zip(strategies.kinds, strategies.packed, strict=False):
             STRATEGIES[name].prepare(packed)
         if earlier is not None and self._is_same("signals-costs"):
@@ -310,25 +320,32 @@ class _Compiler:
     def _guardrails(self) -> tuple[Guardrails, Named]:
         documents = self._documents("guardrails")
         ids = [name for name in sorted(documents) if documents[name].body["currency"] in self.currency_rows]
-        rows = []
-        for name in ids:
-            body = documents[name].body
-            floor, ceiling = body.get("floor"), body.get("ceiling")
-            rows.append(
-                GuardrailRow(
-                    self.currency_rows[body["currency"]],
-                    self._scope(body),
-                    None if floor is None else parse_unit_price_e4(floor),
-                    None if ceiling is None else parse_unit_price_e4(ceiling),
-                )
+        rows = [
+            GuardrailRow(
+                self.currency_rows[documents[name].body["currency"]],
+                self._scope(documents[name].body),
+                values_of(documents[name].body),
             )
+            for name in ids
+        ]
         guardrails = compile_guardrails(rows, self.n_skus)
         skus = list(self.assortment.row_of_sku)
-        for at in np.flatnonzero(guardrails.floor_e4 > guardrails.ceiling_e4)[:100]:
-            sku, ceiling_id = skus[int(guardrails.key[at]) % self.n_skus], ids[int(guardrails.ceiling_rule[at])]
-            message = f"the floor of {sku} lies above the ceiling of guardrail {ceiling_id}"
-            self._problem("guardrails", ids[int(guardrails.floor_rule[at])], "floor", message)
+        for at, lower, ceiling in contradictions(guardrails):
+            (row, field), (other, _) = told_of(lower), told_of(ceiling)
+            message = f"the {field} of {skus[at % self.n_skus]} lies above the ceiling of guardrail {ids[other]}"
+            self._problem("guardrails", ids[row], field, message)
         return guardrails, self._named(documents, ids)
+
+    def _refuse_unbounded_strategies(
+        self, guardrails: Guardrails, guardrail_names: Named, strategies: StrategyTable, strategy_names: Named
+    ) -> None:
+        """A strategy's price moves with signals, so no publication could hold it to a maximum change."""
+        bound = change_limits_of(guardrails, strategies.key).bound
+        skus = list(self.assortment.row_of_sku)
+        for at in np.flatnonzero(bound >= 0)[:100].tolist():
+            sku, strategy = skus[int(strategies.key[at]) % self.n_skus], strategy_names.id[int(strategies.rule[at])]
+            message = f"the price of {sku} moves with strategy {strategy}, which no maximum change can hold"
+            self._problem("guardrails", guardrail_names.id[told_of(int(bound[at]))[0]], "max_change", message)
 
     def _strategies(self) -> tuple[Endings, StrategyTable, Named]:
         ending_documents = self._documents("endings")

@@ -91,10 +91,11 @@ class Kept(NamedTuple):
     is_short: Bools  # the gap to the rung below could not be kept
 
 
-def keep_order(ladders: Ladders, endings: Endings, steps: Steps) -> Kept:
-    """Move the prices of ladders so that they keep order, gaps and bands."""
+def keep_order(ladders: Ladders, endings: Endings, steps: Steps, grain_e4: int) -> Kept:
+    """Move the prices of ladders so that they keep order, gaps and bands; all of them are multiples of a grain."""
     unit = steps.unit_e4.copy()
-    limits = _limits(ladders, steps)
+    limits = _limits(ladders, steps, grain_e4)
+    is_whole = (steps.list_unit_e4 % E4 == 0) | (grain_e4 == E4)
     is_first = np.ones(unit.size, np.bool_)
     is_first[1:] = steps.place[1:] != steps.place[:-1]
     starts = np.flatnonzero(is_first)
@@ -103,17 +104,19 @@ def keep_order(ladders: Ladders, endings: Endings, steps: Steps) -> Kept:
     for rung in range(n_rungs):
         at = np.flatnonzero(number == rung)
         below = unit[at - 1] + _gap_e4(ladders, steps.rung[at], unit[at - 1]) if rung else np.zeros(at.size, np.int64)
-        unit[at] = _raised(endings, steps, limits, at, below)
+        unit[at] = _raised(endings, steps, limits, is_whole[at], at, below)
     for rung in range(n_rungs - 1, 0, -1):
         at = np.flatnonzero(number == rung)
-        unit[at - 1] = _lowered(endings, steps, limits, at - 1, unit, _most_e4(ladders, steps.rung[at], unit[at]))
+        unit[at - 1] = _lowered(
+            endings, steps, limits, is_whole[at - 1], at - 1, unit, _most_e4(ladders, steps.rung[at], unit[at])
+        )
     above = np.flatnonzero(~is_first)
     is_short = np.zeros(unit.size, np.bool_)
     is_short[above] = unit[above] < unit[above - 1] + _gap_e4(ladders, steps.rung[above], unit[above - 1])
     return Kept(unit, is_short)
 
 
-def _limits(ladders: Ladders, steps: Steps) -> Bounds:
+def _limits(ladders: Ladders, steps: Steps, grain_e4: int) -> Bounds:
     """The bounds of each rung, tightened by its band."""
     is_market = ladders.reference[ladder_of(ladders, steps.rung)] == MARKET
     reference = np.where(is_market, steps.market_e4, steps.list_unit_e4)
@@ -121,10 +124,12 @@ def _limits(ladders: Ladders, steps: Steps) -> Bounds:
     has_low, has_high = (reference >= 0) & (low >= 0), (reference >= 0) & (high >= 0)
     known = np.maximum(reference, 0)
     quotient, rest = mul_div(known, np.maximum(low, 0), PPM)
-    lowest = np.where(has_low, clamp_unit(np.minimum(quotient + (rest > 0), UNIT_E4_MAX), steps.bounds), steps.bounds.floor_e4)
+    low_e4 = np.minimum(ceil_div(quotient + (rest > 0), grain_e4) * grain_e4, UNIT_E4_MAX)
+    lowest = np.where(has_low, clamp_unit(low_e4, steps.bounds), steps.bounds.floor_e4)
     quotient, _ = mul_div(known, np.maximum(high, 0), PPM)
-    highest = np.where(has_high, clamp_unit(quotient, steps.bounds), steps.bounds.ceiling_e4)
-    return steps.bounds._replace(floor_e4=lowest, ceiling_e4=np.minimum(highest, UNIT_E4_MAX))
+    high_e4 = quotient // grain_e4 * grain_e4
+    highest = np.where(has_high, clamp_unit(high_e4, steps.bounds), steps.bounds.ceiling_e4)
+    return steps.bounds._replace(floor_e4=lowest, ceiling_e4=np.maximum(np.minimum(highest, UNIT_E4_MAX), lowest))
 
 
 def _gap_e4(ladders: Ladders, rung: Int64s, below_e4: Int64s) -> Int64s:
@@ -138,22 +143,22 @@ def _most_e4(ladders: Ladders, rung: Int64s, above_e4: Int64s) -> Int64s:
     return quotient
 
 
-def _raised(endings: Endings, steps: Steps, limits: Bounds, at: Int64s, below_e4: Int64s) -> Int64s:
+def _raised(endings: Endings, steps: Steps, limits: Bounds, is_whole: Bools, at: Int64s, below_e4: Int64s) -> Int64s:
     """The prices of rungs `at` on the way up."""
     price, own = steps.unit_e4[at], limits.only(at)
     need = np.maximum(np.maximum(price, own.floor_e4), below_e4)
     ending, has_ending = ending_beyond(endings, steps.endings_row[at], np.minimum(need, UNIT_E4_MAX), own, is_below=False)
-    is_whole = steps.list_unit_e4[at] % E4 == 0
     plain = np.where(is_whole, ceil_div(need, E4) * E4, need)
     raised = np.where(need > price, np.where(has_ending & (ending >= need), ending, plain), price)
     return np.minimum(raised, own.ceiling_e4)
 
 
-def _lowered(endings: Endings, steps: Steps, limits: Bounds, at: Int64s, unit_e4: Int64s, most_e4: Int64s) -> Int64s:
+def _lowered(
+    endings: Endings, steps: Steps, limits: Bounds, is_whole: Bools, at: Int64s, unit_e4: Int64s, most_e4: Int64s
+) -> Int64s:
     """The prices of rungs `at` on the way down."""
     price, own = unit_e4[at], limits.only(at)
     ending, has_ending = ending_beyond(endings, steps.endings_row[at], most_e4, own, is_below=True)
-    is_whole = steps.list_unit_e4[at] % E4 == 0
     plain = np.where(is_whole, most_e4 // E4 * E4, most_e4)
     lowered = np.maximum(np.where(has_ending & (ending <= most_e4), ending, plain), own.floor_e4)
     return np.where(price > most_e4, lowered, price)

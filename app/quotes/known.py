@@ -4,7 +4,7 @@ What a line costs depends on its context, its SKU and its quantity, unless a pro
 in it: then it depends on those lines too. So a line is learned alone, and lines that feel one another are learned together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.money import Bools
+from app.pricing.price_lists import MIX_BY_NAME, MIX_SKU, NO_MIX
 from app.pricing.quote import price_line_level
 from app.pricing.reasons import Reason
 from app.quotes.encode import Writer
@@ -43,9 +44,9 @@ class KnownLine(NamedTuple):
     subtotal_minor: int
     total_minor: int  # before order promotions
     tax_included: bool
-    told: dict[str, bytes]  # by id of each candidate, in sequence: why it did not apply; empty where it did
+    told: dict[str, bytes]  # by id of each candidate, in sequence: why it did not apply; empty where it did, and of a mix
     reasons: bytes  # the same as it stands in a reply
-    summing: frozenset[str]  # candidates that feel other lines of their scope
+    summing: frozenset[str]  # candidates that feel other lines of their scope, and the mix that the line counts in
     by_kind: tuple[tuple[str, int], ...]
     tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
     offers: Offers | None
@@ -87,6 +88,9 @@ def _known_lines(writer: Writer) -> list[KnownLine]:
         told[line][ids[rule]] = texts[app]
         if sums:
             summing[line].append(ids[rule])
+    for line, mix in _mixes(writer):
+        told[line][mix] = b""
+        summing[line].append(mix)
     offers = _offers(writer)
     # Of a basket without kept lines nothing is used, and the next one begins at the same line.
     by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
@@ -107,6 +111,16 @@ def _known_lines(writer: Writer) -> list[KnownLine]:
         )
         for line, level in enumerate(_order_columns(writer))
     ]
+
+
+def _mixes(writer: Writer) -> Iterator[tuple[int, str]]:
+    """The lines whose tiers count together with others, with what they share: no id of a promotion has a space."""
+    entries, lines = writer.book.entries, writer.priced.lines
+    if entries.mix.size:
+        mix = entries.mix[lines.entry]
+        at = (mix != NO_MIX).nonzero()[0]
+        for line, number, row in zip(at.tolist(), mix[at].tolist(), lines.sku_row[at].tolist(), strict=True):
+            yield line, f"sku {row}" if number == MIX_SKU else f"mix {entries.mix_names[number - MIX_BY_NAME]}"
 
 
 def _texts_by_app(writer: Writer) -> list[bytes]:
@@ -150,7 +164,7 @@ def _order_columns(writer: Writer) -> list[tuple[int, ...]]:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         lines.sale >= 0,
         priced.is_exclusively_taken,
     )

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from app.pricing.book import PriceBook
+from app.pricing.guardrails import told_of
 from app.pricing.line_price import LinePrices
 from app.pricing.money import format_decimal, format_e4, format_milli
 from app.pricing.price_lists import NO_TIERS
@@ -67,9 +68,8 @@ def price_steps(book: PriceBook, lines: LinePrices, skus: Sequence[str]) -> dict
             after = price[strategy_unit]
             more = "" if status == Status.OK else f',"status":"{_STATUS_NAMES[status]}"'
             if strategy_bound:
-                more += (
-                    f',"bound":"{_bound(strategy_bound)}","guardrail":{TEXTS[guard[floor if strategy_bound > 0 else ceiling]]}'
-                )
+                guardrail, bound = told_of(floor if strategy_bound > 0 else ceiling)
+                more += f',"bound":"{bound}","guardrail":{TEXTS[guard[guardrail]]}'
             rule, kind = TEXTS[book.strategy_names.id[strategy]], kinds[kind_of[strategy]]
             shown = f',"inputs":{{{inputs[told]}}}' if told in inputs else ""
             entries.append(f'{{"step":"strategy","rule":{rule},"kind":"{kind}"{shown},"before":{before},"after":{after}{more}}}')
@@ -85,14 +85,14 @@ def price_steps(book: PriceBook, lines: LinePrices, skus: Sequence[str]) -> dict
             before = after
         if tier_bound:
             after = price[bounded_unit]
-            entries.append(_guardrail(guard[floor if tier_bound > 0 else ceiling], tier_bound, before, after))
+            entries.append(_guardrail(guard, floor if tier_bound > 0 else ceiling, before, after))
             before = after
         if sale >= 0:
             after = price[sale_unit]
             entries.append(f'{{"step":"sale","rule":{TEXTS[book.sale_names.id[sale]]},"before":{before},"after":{after}}}')
             before = after
         if final_bound:
-            entries.append(_guardrail(guard[floor if final_bound > 0 else ceiling], final_bound, before, price[final_unit]))
+            entries.append(_guardrail(guard, floor if final_bound > 0 else ceiling, before, price[final_unit]))
         found[place] = ",".join(entries)
     return found
 
@@ -120,9 +120,6 @@ _WRITTEN: Final[dict[Form, Callable[[int], str]]] = {
 }
 
 
-def _bound(direction: int) -> str:
-    return "floor" if direction > 0 else "ceiling"
-
-
-def _guardrail(name: str, direction: int, before: str, after: str) -> str:
-    return f'{{"step":"guardrail","rule":{TEXTS[name]},"bound":"{_bound(direction)}","before":{before},"after":{after}}}'
+def _guardrail(ids: Sequence[str], bound: int, before: str, after: str) -> str:
+    row, name = told_of(bound)
+    return f'{{"step":"guardrail","rule":{TEXTS[ids[row]]},"bound":"{name}","before":{before},"after":{after}}}'

@@ -62,4 +62,4 @@ def _least(wanted: list[str], price_e4: int, bounds: Bounds) -> int | None:
 
 def _permitted(price: int, bounds: Bounds) -> int | None:
     price_e4 = price * 10_000
-    return price_e4 if price > 0 and bounds.clamp_unit(price_e4) == price_e4 else None
+    return price_e4 if price > 0 and bounds.permits(price_e4) else None

@@ -25,6 +25,7 @@ from tests.reference.guardrails import bounds_of
 from tests.reference.shop import Body, Documents, Shop
 
 INSTANTS = ("2026-01-01T00:00:00Z", "2026-11-27T12:00:00Z", "2026-11-27T11:30:00Z", "2027-03-28T01:00:00Z")
+FIELDS = ("floor", "ceiling", "map", "min_margin", "max_discount")
 TIERS_UP_TO: tuple[tuple[int | str, ...], ...] = ((9,), (2, 10), ("0.5", 3, "9.5"), (1, 2, 3), ("10.001", 50))
 
 
@@ -107,7 +108,7 @@ def _tiers(rng: Random, scale: int) -> Body:
     if chance(rng, 0.7):
         falling = sorted((step["unit_price"] for step in steps), key=lambda text: -parse_unit_e4(str(text)))
         steps = [{**step, "unit_price": price} for step, price in zip(steps, falling, strict=True)]
-    return {"mode": rng.choice(("volume", "graduated")), "steps": steps}
+    return {"mode": rng.choice(("volume", "graduated")), "steps": steps, "mix": rng.choice((None, None, "sku", "sku", "m", "n"))}
 
 
 def rules_of_prices(rng: Random, currencies: tuple[str, str], scale: int, documents: Documents) -> dict[str, dict[str, Body]]:
@@ -138,26 +139,41 @@ def _sale_price(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
 
 
 def _guardrail(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
-    floor, ceiling = sorted((parse_unit_e4(unit_price(rng, scale)), parse_unit_e4(unit_price(rng, scale))))
-    has = rng.choice((("floor",), ("floor",), ("ceiling",), ("floor", "ceiling")))
-    return {
+    low, middle, high = sorted(parse_unit_e4(unit_price(rng, scale)) for _ in range(3))
+    has = rng.choice((("floor",), ("floor",), ("ceiling",), ("floor", "ceiling"), ("map",), ("map", "floor"), ()))
+    made: Body = {
         "scope": scope(rng),
         "currency": rng.choice((currencies[0], currencies[0], currencies[0], currencies[1])),
-        "floor": show_unit(floor) if "floor" in has else None,
-        "ceiling": show_unit(ceiling) if "ceiling" in has else None,
+        "floor": show_unit(low) if "floor" in has else None,
+        "map": show_unit(middle) if "map" in has else None,
+        "ceiling": show_unit(high) if "ceiling" in has else None,
+        "min_margin": None,
+        "max_discount": None,
     }
+    if not has or chance(rng, 0.3):
+        made["min_margin"] = rng.choice(("10", "25", "33.3333", "0", "99.9999", "50"))
+    if not has or chance(rng, 0.3):
+        made["max_discount"] = percent(rng)
+    return made
 
 
 def _drop_contradictions(documents: Documents, guardrails: dict[str, Body]) -> None:
-    """Take ceilings away until no SKU of the book has a floor above its ceiling: such a book is not published."""
-    shop = Shop(documents, {}, 0)
+    """Take ceilings away until no SKU of the book has a floor or an advertised price above its ceiling: such a book is not published."""
     currencies = {body["currency"] for body in guardrails.values()}
-    for sku in {*SKUS, *(price["sku"] for price in documents["prices"].values())}:
-        for currency in currencies:
-            while True:
-                bounds = bounds_of(shop, currency, sku)
-                if bounds.floor is None or bounds.ceiling is None or bounds.floor.unit_e4 <= bounds.ceiling.unit_e4:
-                    break
-                guardrails[bounds.ceiling.rule]["ceiling"] = None
-    for rule in [rule for rule, body in guardrails.items() if body["floor"] is None and body["ceiling"] is None]:
+    for field in ("floor", "map"):
+        # What does not move with costs and list prices, one field at a time.
+        alone = {
+            rule: {**body, **dict.fromkeys(("floor", "map", "min_margin", "max_discount"))} for rule, body in guardrails.items()
+        }
+        for rule, body in guardrails.items():
+            alone[rule][field] = body[field]
+        shop = Shop({**documents, "guardrails": alone}, {}, 0)
+        for sku in {*SKUS, *(price["sku"] for price in documents["prices"].values())}:
+            for currency in currencies:
+                while True:
+                    bounds = bounds_of(shop, currency, sku, 0)
+                    if bounds.floor is None or bounds.ceiling is None or bounds.floor.unit_e4 <= bounds.ceiling.unit_e4:
+                        break
+                    guardrails[bounds.ceiling.rule]["ceiling"] = alone[bounds.ceiling.rule]["ceiling"] = None
+    for rule in [rule for rule, body in guardrails.items() if all(body[field] is None for field in FIELDS)]:
         del guardrails[rule]

@@ -19,7 +19,7 @@ class Rung:
     sku: str
     body: Body
     unit_e4: int
-    list_unit_e4: int
+    is_whole: bool
     limits: Bounds
     endings: Body | None
 
@@ -55,7 +55,7 @@ def _rung(shop: Shop, request: Request, ladder: Body, body: Body) -> Rung | None
     if entry is None:
         return None
     list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
-    bounds = bounds_of(shop, currency, sku)
+    bounds = bounds_of(shop, currency, sku, list_unit_e4)
     strategy = strategy_outcome(shop, currency, sku, list_unit_e4, bounds, request.at_us)
     endings = None
     if strategy is not None and strategy.status in ("ok", "held"):
@@ -63,7 +63,9 @@ def _rung(shop: Shop, request: Request, ladder: Body, body: Body) -> Rung | None
         endings = None if name is None else shop.each("endings")[name]
     reference = Fraction(list_unit_e4) if (ladder.get("reference") or "list") == "list" else _market(shop, currency, sku)
     unit_e4 = list_unit_e4 if strategy is None else strategy.unit_e4
-    return Rung(sku, body, unit_e4, list_unit_e4, _limits(body, reference, bounds), endings)
+    unit_e4 = shop.whole(unit_e4)
+    is_whole = shop.is_by_unit or list_unit_e4 % 10_000 == 0
+    return Rung(sku, body, unit_e4, is_whole, _limits(shop, body, reference, bounds), endings)
 
 
 def _market(shop: Shop, currency: str, sku: str) -> Fraction | None:
@@ -75,15 +77,18 @@ def _market(shop: Shop, currency: str, sku: str) -> Fraction | None:
     return Fraction(shop.round(Fraction(sum(units), len(units)))) if units else None
 
 
-def _limits(body: Body, reference: Fraction | None, bounds: Bounds) -> Bounds:
+def _limits(shop: Shop, body: Body, reference: Fraction | None, bounds: Bounds) -> Bounds:
+    grain = 10_000 if shop.is_by_unit else 1
     low_e4 = bounds.floor.unit_e4 if bounds.floor else 0
     high_e4 = bounds.ceiling.unit_e4 if bounds.ceiling else UNIT_MAX_E4
     if reference is not None and body.get("low_percent") is not None:
         lowest = ceiling_of(reference * Fraction(parse_rate_ppm(body["low_percent"]), 1_000_000))
-        low_e4 = bounds.clamp_unit(min(lowest, UNIT_MAX_E4))
+        low_e4 = bounds.clamp_unit(min(ceiling_of(Fraction(lowest, grain)) * grain, UNIT_MAX_E4))
     if reference is not None and body.get("high_percent") is not None:
-        high_e4 = bounds.clamp_unit(floor_of(reference * Fraction(parse_rate_ppm(body["high_percent"]), 1_000_000)))
-    return Bounds(Bound("", low_e4), Bound("", min(high_e4, UNIT_MAX_E4)))
+        highest = floor_of(reference * Fraction(parse_rate_ppm(body["high_percent"]), 1_000_000))
+        high_e4 = bounds.clamp_unit(highest // grain * grain)
+    low = Bound("", "", low_e4)
+    return Bounds(low, low, Bound("", "", max(low_e4, min(high_e4, UNIT_MAX_E4))))
 
 
 def _low(rung: Rung) -> int:
@@ -110,7 +115,7 @@ def _upwards(rungs: list[Rung]) -> None:
         if need > _high(rung):
             rung.unit_e4 = _high(rung)
         elif need > rung.unit_e4:
-            plain = need if rung.list_unit_e4 % 10_000 else ceiling_of(Fraction(need, 10_000)) * 10_000
+            plain = ceiling_of(Fraction(need, 10_000)) * 10_000 if rung.is_whole else need
             ending = _ending(least_ending_e4, rung, need)
             rung.unit_e4 = min(plain, _high(rung)) if ending is None else ending
 
@@ -122,7 +127,7 @@ def _downwards(rungs: list[Rung]) -> None:
         most = floor_of(Fraction(left * 1_000_000, 1_000_000 + parse_rate_ppm(above.body.get("gap_percent") or "0")))
         if rung.unit_e4 <= most:
             continue
-        plain = most if rung.list_unit_e4 % 10_000 else most // 10_000 * 10_000
+        plain = most // 10_000 * 10_000 if rung.is_whole else most
         ending = _ending(greatest_ending_e4, rung, most) if most > _low(rung) else None
         rung.unit_e4 = max(plain, _low(rung)) if ending is None else ending
 

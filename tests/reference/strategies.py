@@ -7,7 +7,7 @@ from fractions import Fraction
 from tests.reference.demand import Demand
 from tests.reference.endings import ending_price_e4
 from tests.reference.figures import UNIT_MAX_E4, parse_rate_ppm, parse_unit_e4, show_percent
-from tests.reference.guardrails import Bounds
+from tests.reference.guardrails import Bounds, known_cost_e4
 from tests.reference.scopes import specificity
 from tests.reference.shop import Body, Shop
 from tests.reference.strategy_kinds import KINDS, Asked, Price, demand_index
@@ -74,15 +74,8 @@ def _winner(shop: Shop, currency: str, sku: str) -> str | None:
     return min(found)[2] if found else None
 
 
-def _cost_e4(shop: Shop, currency: str, sku: str) -> int | None:
-    for body in shop.each("signals-costs").values():
-        if body["sku"] == sku and body["currency"] == currency:
-            return parse_unit_e4(body["unit_cost"])
-    return None
-
-
 def _cost_plus(shop: Shop, currency: str, sku: str, params: Body) -> Fraction | str:
-    cost_e4 = _cost_e4(shop, currency, sku)
+    cost_e4 = known_cost_e4(shop, currency, sku)
     if cost_e4 is None:
         return "no_cost"
     if params.get("margin") is not None:
@@ -95,7 +88,7 @@ def _cost_plus(shop: Shop, currency: str, sku: str, params: Body) -> Fraction | 
 def _demand(asked: Asked, body: Body) -> Demand | str:
     params = body["params"]
     is_profit = (params.get("objective") or "profit") == "profit"
-    cost_e4 = _cost_e4(asked.shop, asked.currency, asked.sku) if is_profit else 0
+    cost_e4 = known_cost_e4(asked.shop, asked.currency, asked.sku) if is_profit else 0
     if cost_e4 is None:
         return "no_cost"
     return Demand(

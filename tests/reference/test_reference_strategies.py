@@ -12,7 +12,7 @@ from tests.reference.guardrails import Bound, Bounds
 from tests.reference.shop import Body
 
 COSTS: dict[str, Body] = {"A|USD": {"sku": "A", "currency": "USD", "unit_cost": "700"}}
-OPEN = Bounds(None, None)
+OPEN = Bounds(None, None, None)
 
 
 def strategy(kind: str, params: Body, endings: str | None = None) -> dict[str, Body]:
@@ -140,7 +140,8 @@ def test_ending_is_chosen_by_direction(price: int, wanted: list[str], direction:
 
 
 def test_ending_lies_within_the_bounds_or_the_price_stays() -> None:
-    bounds = Bounds(Bound("g", 1_200_0000), Bound("h", 1_250_0000))
+    low = Bound("floor", "g", 1_200_0000)
+    bounds = Bounds(low, low, Bound("ceiling", "h", 1_250_0000))
 
     assert ending_price_e4(endings("99"), 1_204_0000, bounds, None) is None
     assert ending_price_e4(endings("49"), 1_204_0000, bounds, None) == 1_249_0000

@@ -25,7 +25,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"WHETSTONE-1000": 1, "KNIFE-CHEF-21": 1, "COFFEE-DAWN": "2.5"}}),
     (WEEKDAY, {"lines": {"TIN-LOAF-L": 1, "ROPE-STAT-10": "60.5"}, "customer": {"level": "gold", "attributes": {"club_years": 12}, "orders": 7}}),
     (SATURDAY, {"lines": {"STOVE-WOOD": 1, "NAPKIN-4-OAT": 1}, "store": "old-mill", "customer": {"segments": ["local"]}}),
-    ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1}}),
+    ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1, "DUTCH-OVEN-3": 1}}),
     ("2027-06-26T10:00:00Z", {"lines": {"HAMMOCK-SAGE": 1}}),
     (WEEKDAY, {"lines": {"MAT-AIR-R": 1, "FLASK-VAC-10": 1, "SANDAL-RIVER-40": 1, "SALT-FLAKE": "350.5", "TENT-HERON-2P": 1}}),
     (MORNING, {"lines": {"COFFEE-CAMP": "0.25"}}),
@@ -105,6 +105,13 @@ def test_every_promotion_takes_something_off_some_basket(quotes: list[dict[str, 
 
 def test_every_sale_price_applies_to_some_basket(quotes: list[dict[str, Any]]) -> None:
     assert rules_of(quotes, "sale") == ids("sale-prices")
+
+
+def test_every_bound_holds_some_line(quotes: list[dict[str, Any]]) -> None:
+    lines = [line for quote in quotes for line in quote["lines"]]
+
+    held = {one["bound"] for line in lines for one in (*line["price_steps"], *line["adjustments"]) if "bound" in one}
+    assert held >= {"floor", "min_margin", "max_discount", "map"}
 
 
 def test_every_strategy_prices_some_basket(quotes: list[dict[str, Any]]) -> None:
