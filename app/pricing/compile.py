@@ -32,7 +32,7 @@ from app.pricing.guardrails import (
     told_of,
     values_of,
 )
-from app.pricing.ladders import Ladders
+from app.pricing.ladders import Ladders, ladder_of
 from app.pricing.money import Int64s, parse_percent_ppm, parse_unit_price_e4
 from app.pricing.policy import Policy, policy_of
 from app.pricing.price_entries import all_entries, changed_entries
@@ -101,8 +101,6 @@ class _Compiler:
             endings, strategies, strategy_names = earlier.endings, earlier.strategies, earlier.strategy_names
         else:
             endings, strategies, strategy_names = self._strategies()
-        if earlier is None or guardrails is not earlier.guardrails or strategies is not earlier.strategies:
-            self._refuse_unbounded_strategies(guardrails, guardrail_names, strategies, strategy_names)
         for name, packed in zip(strategies.kinds, strategies.packed, strict=False):
             STRATEGIES[name].prepare(packed)
         if earlier is not None and self._is_same("signals-costs"):
@@ -117,6 +115,12 @@ class _Compiler:
             ladders, ladder_names = earlier.ladders, earlier.ladder_names
         else:
             ladders, ladder_names = self._ladders()
+        if earlier is None or guardrails is not earlier.guardrails or strategies is not earlier.strategies:
+            priced_by, ids = strategies.rule, strategy_names.id
+            self._refuse_unbounded(guardrails, guardrail_names, strategies.key, "strategy", priced_by, ids)
+        if earlier is None or guardrails is not earlier.guardrails or ladders is not earlier.ladders:
+            priced_by, ids = ladder_of(ladders, np.arange(ladders.key.size)), ladder_names.id
+            self._refuse_unbounded(guardrails, guardrail_names, ladders.key, "ladder", priced_by, ids)
         vocabulary, (promotions, weekly, problems) = self._promotions(policy)
         self.problems += problems
         if self.problems:
@@ -336,15 +340,15 @@ class _Compiler:
             self._problem("guardrails", ids[row], field, message)
         return guardrails, self._named(documents, ids)
 
-    def _refuse_unbounded_strategies(
-        self, guardrails: Guardrails, guardrail_names: Named, strategies: StrategyTable, strategy_names: Named
+    def _refuse_unbounded(
+        self, guardrails: Guardrails, guardrail_names: Named, key: Int64s, what: str, row: Int64s, ids: tuple[str, ...]
     ) -> None:
-        """A strategy's price moves with signals, so no publication could hold it to a maximum change."""
-        bound = change_limits_of(guardrails, strategies.key).bound
+        """Prices of keys (n,) that strategies or ladders `row` (n,) make move with signals: no publication could hold them to a maximum change."""
+        bound = change_limits_of(guardrails, key).bound
         skus = list(self.assortment.row_of_sku)
         for at in np.flatnonzero(bound >= 0)[:100].tolist():
-            sku, strategy = skus[int(strategies.key[at]) % self.n_skus], strategy_names.id[int(strategies.rule[at])]
-            message = f"the price of {sku} moves with strategy {strategy}, which no maximum change can hold"
+            sku, name = skus[int(key[at]) % self.n_skus], ids[int(row[at])]
+            message = f"the price of {sku} moves with {what} {name}, which no maximum change can hold"
             self._problem("guardrails", guardrail_names.id[told_of(int(bound[at]))[0]], "max_change", message)
 
     def _strategies(self) -> tuple[Endings, StrategyTable, Named]:

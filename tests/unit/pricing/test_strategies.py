@@ -339,6 +339,15 @@ def test_product_stands_on_one_ladder() -> None:
     assert [(one.resource, one.id, one.path) for one in refused.value.problems] == [("ladders", "m", "rungs[1].sku")]
 
 
+def test_price_on_a_ladder_is_not_held_to_a_maximum_change() -> None:
+    held = {"g": floor("1", floor=None, scope=only(skus=["BETTER"]), max_change={"percent": "10", "days": 1})}
+
+    with pytest.raises(BookError) as refused:
+        compiled({"prices": THREE, "ladders": ladder({"sku": "GOOD"}, {"sku": "BETTER"}), "guardrails": held}, {}, 0)
+
+    assert [(one.resource, one.id, one.path) for one in refused.value.problems] == [("guardrails", "g", "max_change")]
+
+
 def test_time_alone_changes_a_price_at_the_boundaries_of_the_book() -> None:
     rules: dict[str, Any] = {
         "prices": prices(A="1000", B="1000", C="1000"),
