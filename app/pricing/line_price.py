@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for the lines of a batch: list price, strategy, tiers, sale price, with the guardrails in between."""
+"""Steps 1 to 4 for the lines of a batch: list price, strategy and ladder, tiers, sale price, with the guardrails in between."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.pricing.asked import Asked
+from app.pricing.base_price import BasePrices, Places, base_prices, cost_of
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.groups import groups_of
@@ -15,9 +16,6 @@ from app.pricing.mixed import shared_lines, whole_quantities
 from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div, to_grain
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
-from app.pricing.scope import is_member
-from app.pricing.strategies import STRATEGIES
-from app.pricing.strategy import Inputs, Status, apply_strategies, strategy_of
 from app.pricing.tiers import Parts, exact_amounts, scale_tier, shown_unit_e4, split_into_parts
 
 
@@ -44,10 +42,7 @@ class LinePrices(NamedTuple):
     tax_included: Bools
     list_unit_e4: Int64s
     list_minor: Int64s
-    strategy: Int64s  # row, −1 without
-    strategy_unit_e4: Int64s
-    strategy_status: Int64s
-    strategy_bound: Int64s  # 1 raised to the lowest, −1 cut to the ceiling
+    base: BasePrices  # strategy and ladder
     tier_unit_e4: Int64s  # as shown
     bounded_unit_e4: Int64s  # as shown, after the bounds
     tier_bound: Int64s
@@ -88,7 +83,8 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     kept = ((asked.sku_row >= 0) & (currency_row >= 0)).nonzero()[0]
     if kept.size < status.size:
         own = own.only(kept)
-    entry = winning_entry(book.entries, own.key, _visible(book, asked.contexts), own.context, asked.at_s)
+    visible = _visible(book, asked.contexts)
+    entry = winning_entry(book.entries, own.key, visible, own.context, asked.at_s)
     has_entry = entry >= 0
     if not has_entry.all():
         at = has_entry.nonzero()[0]
@@ -99,14 +95,14 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     own = own._replace(whole_milli=whole)
     limit = AMOUNT_E7_MAX // (own.quantity_milli if whole is None else whole)
     list_unit = book.entries.unit_e4[entry]
-    limits = limits_of(book.guardrails, own.key, list_unit, lambda key: _cost_e4(book, key)).in_grains(book.policy.grain_e4)
+    limits = limits_of(book.guardrails, own.key, list_unit, cost_of(book)).in_grains(book.policy.grain_e4)
     is_within = (list_unit <= limit) & (limits.shown.floor_e4 <= limit)
     while True:
         if not is_within.all():
             status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
             good = is_within.nonzero()[0]
             kept, entry, own, tax, limits = kept[good], entry[good], own.only(good), tax[good], limits.only(good)
-        priced, is_within = _price(book, asked, status, kept, entry, own, tax, limits)
+        priced, is_within = _price(book, asked, visible, status, kept, entry, own, tax, limits)
         if not is_within.all():
             continue
         # Asked last, because the first line is the first that has a price.
@@ -141,17 +137,25 @@ def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
 
 
 def _price(
-    book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, limits: Limits
+    book: PriceBook,
+    asked: Asked,
+    visible: Bools,
+    status: Int64s,
+    kept: Int64s,
+    entry: Int64s,
+    own: _Own,
+    tax: Bools,
+    limits: Limits,
 ) -> tuple[LinePrices, Bools]:
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
     rounding, grain, bounds = book.policy.rounding, book.policy.grain_e4, limits.shown
-    key, quantity = own.key, own.quantity_milli
+    quantity = own.quantity_milli
     whole = quantity if own.whole_milli is None else own.whole_milli
     list_unit = book.entries.unit_e4[entry]
-    strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
+    base = base_prices(book, Places(own.key, own.sku_row, own.context, visible, asked.at_s), list_unit, bounds)
     is_graduated = book.entries.mode[entry] == GRADUATED
 
-    parts = split_into_parts(book.entries, entry, whole, strategy_unit, rounding)
+    parts = split_into_parts(book.entries, entry, whole, base.unit_e4, rounding)
     if grain > 1:
         parts = parts.at(to_grain(parts.unit_e4, grain, rounding))
     tiers = _step(parts, whole, is_graduated, rounding)
@@ -179,10 +183,7 @@ def _price(
         tax,
         list_unit,
         round_div(to_grain(list_unit, grain, rounding) * quantity, E7, rounding),
-        strategy,
-        strategy_unit,
-        strategy_status,
-        strategy_bound,
+        base,
         tiers.unit_e4,
         bounded.unit_e4,
         np.sign(bounded.amount_e7 - tiers.amount_e7),
@@ -257,33 +258,6 @@ def _clamped(step: _Step, bounds: Bounds, quantity_milli: Int64s, is_graduated: 
     return _step(parts.at(unit_e4), quantity_milli, is_graduated, rounding)
 
 
-def _strategies(
-    book: PriceBook, key: Int64s, sku_row: Int64s, list_unit_e4: Int64s, bounds: Bounds
-) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-    """The strategy of each line, its unit price, status and bound."""
-    strategy = strategy_of(book.strategies, key)
-    unit, status, bound = list_unit_e4.copy(), np.zeros(key.size, np.int64), np.zeros(key.size, np.int64)
-    at = np.flatnonzero(strategy >= 0)
-    if at.size:
-        inputs = Inputs(
-            _cost_e4(book, key[at]), book.demand_e4[sku_row[at]], Bounds(*(column[at] for column in bounds)), book.policy.rounding
-        )
-        unit[at], status[at], bound[at] = apply_strategies(
-            book.strategies, STRATEGIES, book.endings, strategy[at], list_unit_e4[at], inputs
-        )
-        priced = at[status[at] == Status.OK]
-        unit[priced] = to_grain(unit[priced], book.policy.grain_e4, book.policy.rounding)
-    return strategy, unit, status, bound
-
-
-def _cost_e4(book: PriceBook, key: Int64s) -> Int64s:
-    """The known unit cost at each key, −1 without."""
-    if book.cost_key.size == 0:
-        return np.full(key.size, -1, np.int64)
-    at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
-    return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
-
-
 class NextTiers(NamedTuple):
     """The next cheaper tiers of lines (n,): which kept line, how much more of it, and the tier's unit price."""
 
@@ -304,7 +278,7 @@ def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
     first = np.cumsum(count) - count
     line = np.repeat(np.arange(tiered.size), count)
     step = np.repeat(low - first, count) + np.arange(line.size)
-    list_unit, unit = entries.unit_e4[entry], prices.strategy_unit_e4[tiered]
+    list_unit, unit = entries.unit_e4[entry], prices.base.unit_e4[tiered]
     shown = entries.tier_unit_e4[step]
     scaled = (unit != list_unit)[line].nonzero()[0]
     if scaled.size:

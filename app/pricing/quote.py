@@ -188,8 +188,9 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
         columns = prices._asdict() | {
             name: column[good]
             for name, column in prices._asdict().items()
-            if name not in ("status", "bounds") and column is not None
+            if name not in ("status", "base", "bounds") and column is not None
         }
+        columns["base"] = prices.base.only(good)
         columns["bounds"] = prices.bounds.only(good.nonzero()[0])
         prices = LinePrices(**(columns | {"status": status}))
         first_line = _first_line(prices.basket, n_baskets)

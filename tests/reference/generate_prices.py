@@ -1,4 +1,4 @@
-"""Random products, price lists, prices, sale prices, strategies, endings, signals and guardrails."""
+"""Random products, price lists, prices, sale prices and guardrails."""
 
 from random import Random
 
@@ -20,11 +20,11 @@ from tests.reference.generate_pieces import (
     scope,
     unit_price,
 )
+from tests.reference.generate_strategies import strategy_documents
 from tests.reference.guardrails import bounds_of
 from tests.reference.shop import Body, Documents, Shop
 
 INSTANTS = ("2026-01-01T00:00:00Z", "2026-11-27T12:00:00Z", "2026-11-27T11:30:00Z", "2027-03-28T01:00:00Z")
-AT = "2026-06-01T00:00:00Z"
 FIELDS = ("floor", "ceiling", "map", "min_margin", "max_discount")
 TIERS_UP_TO: tuple[tuple[int | str, ...], ...] = ((9,), (2, 10), ("0.5", 3, "9.5"), (1, 2, 3), ("10.001", 50))
 
@@ -115,17 +115,7 @@ def rules_of_prices(rng: Random, currencies: tuple[str, str], scale: int, docume
     """Return what moves prices: sale prices, strategies with endings and signals, and guardrails that never contradict."""
     made: dict[str, dict[str, Body]] = {
         "sale-prices": {f"sale{i}": _sale_price(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
-        "endings": {f"e-{currency}": _endings(rng, currency, scale) for currency in currencies},
-        "strategies": {f"st{i}": _strategy(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 3)))},
-        "signals-costs": {
-            f"{sku}|{currency}": {"sku": sku, "currency": currency, "unit_cost": unit_price(rng, max(1, scale // 2)), "at": AT}
-            for sku in SKUS
-            for currency in currencies
-            if chance(rng, 0.8)
-        },
-        "signals-demand": {
-            sku: {"sku": sku, "index": rng.choice(("1.15", "0.5", "1", "2.3333")), "at": AT} for sku in SKUS if chance(rng, 0.4)
-        },
+        **strategy_documents(rng, currencies, scale),
         "guardrails": {f"g{i}": _guardrail(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
     }
     _drop_contradictions({**documents, **made}, made["guardrails"])
@@ -146,43 +136,6 @@ def _sale_price(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
         "stock_cap": None,
         "per_customer_cap": None,
     } | {kind: value}
-
-
-def _endings(rng: Random, currency: str, scale: int) -> Body:
-    choices = (["99", "49"], ["9"], ["95"], ["0", "5"], ["999"], ["00", "90"], ["7", "77"])
-    bands = [{"up_to": scale // 2 + 1, "endings": rng.choice(choices)}] if chance(rng, 0.5) else []
-    bands.append({"up_to": None if chance(rng, 0.8) else scale * 2 + 2, "endings": rng.choice(choices)})
-    return {"currency": currency, "bands": bands, "direction": rng.choice(("nearest", "nearest", "down", "up", "profit"))}
-
-
-def _strategy(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
-    currency = rng.choice((currencies[0], currencies[0], currencies[1]))
-    kind = rng.choice(("cost_plus", "elasticity", "elasticity"))
-    return {
-        "kind": kind,
-        "scope": scope(rng),
-        "currency": currency,
-        "params": _cost_plus(rng, scale) if kind == "cost_plus" else _elasticity(rng, scale),
-        "endings": f"e-{currency}" if chance(rng, 0.4) else None,
-    }
-
-
-def _cost_plus(rng: Random, scale: int) -> Body:
-    made: Body = {"markup": None, "margin": None, "amount": rng.choice(("0", "0", "0.5", unit_price(rng, scale)))}
-    field = rng.choice(("markup", "margin"))
-    return made | {field: rng.choice(("50", "12.5", "33.3333", "0", "99.9", "25"))}
-
-
-def _elasticity(rng: Random, scale: int) -> Body:
-    form = rng.choice(("iso_elastic", "linear", "logit"))
-    return {
-        "form": form,
-        "elasticity": rng.choice(("-2.4", "-1.5", "-1.0001", "-1", "-0.8", "-3", "-2", "-5.25")),
-        "reference_price": str(max(1, scale)) if chance(rng, 0.5) else f"{scale}.5",
-        "reference_share": rng.choice(("20", "5.5", "60")) if form == "logit" else None,
-        "objective": rng.choice(("profit", "profit", "revenue")),
-        "stock_value": rng.choice(("0", "0", "0", str(scale // 10))),
-    }
 
 
 def _guardrail(rng: Random, currencies: tuple[str, str], scale: int) -> Body:

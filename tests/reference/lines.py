@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from tests.reference.allocation import allocate
 from tests.reference.entries import Entry, winning_entry
@@ -15,6 +16,7 @@ from tests.reference.figures import (
     unit_of,
 )
 from tests.reference.guardrails import Bound, Bounds, bounds_of, lowest
+from tests.reference.ladders import moved_by_ladder
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.strategies import strategy_outcome
@@ -108,15 +110,24 @@ def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity
     amounts = [amount_of(list_unit_e4, whole)]
     steps = _Steps(shop, whole, list_unit_e4)
 
-    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
+    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds, request.at_us)
     strategy_unit_e4 = list_unit_e4
     if strategy is not None:
-        strategy_unit_e4 = shop.whole(strategy.unit_e4) if strategy.status == "ok" else strategy.unit_e4
-        said = {} if strategy.status == "ok" else {"status": strategy.status}
+        is_priced = strategy.status in ("ok", "held")
+        strategy_unit_e4 = shop.whole(strategy.unit_e4) if is_priced else strategy.unit_e4
+        said: dict[str, Any] = {"kind": shop.each("strategies")[strategy.rule]["kind"]}
+        if strategy.inputs:
+            said["inputs"] = dict(strategy.inputs)
+        if strategy.status != "ok":
+            said["status"] = strategy.status
         if strategy.bound is not None:
             bound = bounds.bound_of(strategy.bound)
-            said = {"bound": bound.name, "guardrail": bound.rule}
+            said |= {"bound": bound.name, "guardrail": bound.rule}
         steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
+    ladder = moved_by_ladder(shop, request, sku)
+    if ladder is not None and (ladder.unit_e4 != shop.whole(strategy_unit_e4) or not ladder.is_gap_kept):
+        strategy_unit_e4 = ladder.unit_e4
+        steps.add("ladder", ladder.rule, strategy_unit_e4, **({} if ladder.is_gap_kept else {"status": "gap_not_kept"}))
 
     parts = tier_parts(shop, entry, whole, list_unit_e4, strategy_unit_e4)
     if entry.body.get("tiers") is not None:
@@ -168,7 +179,7 @@ class _Steps:
         self.shop, self.quantity_milli, self.last_e4 = shop, quantity_milli, list_unit_e4
         self.shown: list[Body] = []
 
-    def add(self, step: str, rule: str, after_e4: int, **said: str) -> None:
+    def add(self, step: str, rule: str, after_e4: int, **said: Any) -> None:
         self.shown.append({"step": step, "rule": rule, "before": show_unit(self.last_e4), "after": show_unit(after_e4), **said})
         self.last_e4 = after_e4
 

@@ -187,5 +187,13 @@ def test_strategy_is_raised_to_the_margin_and_says_so() -> None:
     }
 
     assert line(both([("A", 1)], resources))["price_steps"] == [
-        {"step": "strategy", "rule": "s", "before": "1000", "after": "875", "bound": "min_margin", "guardrail": "g"}
+        {
+            "step": "strategy",
+            "rule": "s",
+            "kind": "cost_plus",
+            "before": "1000",
+            "after": "875",
+            "bound": "min_margin",
+            "guardrail": "g",
+        }
     ]
