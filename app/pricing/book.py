@@ -66,7 +66,7 @@ class Sources(NamedTuple):
     n_uses: Int64s  # (n_skus,) products and prices that name each SKU
     entry_instants_s: Int64s  # sorted instants at which a price begins or ends
     strategy_instants_s: Int64s  # sorted instants at which a strategy's price changes by time alone
-    weekly: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out from the day of publishing
+    patterns: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out around the day of publishing
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -9,7 +9,7 @@ from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_co
 from app.pricing.decode import decode_params
 from app.pricing.money import Bools, Int64s
 from app.pricing.rewards import Kind, Level
-from app.pricing.schedule import Intervals, ScheduleTable, compile_schedule, pack_schedules
+from app.pricing.schedule import Intervals, ScheduleError, ScheduleTable, compile_schedule, pack_schedules
 from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary
 
@@ -86,13 +86,14 @@ def read_promotion(
     assortment: Assortment,
     vocabulary: Vocabulary,
     published_at_us: int,
+    days: Sequence[str] = (),
 ) -> Piece | list[PromotionProblem]:
     """Compile one promotion, or say what is wrong with it."""
     kind = kinds.get(body["kind"])
     if kind is None:
         return [PromotionProblem("promotions", name, "kind", "unknown kind")]
     params, problems = _read_params(kind, body, name)
-    tree, intervals, found = _read_when(name, body, vocabulary, published_at_us)
+    tree, intervals, found = _read_when(name, body, vocabulary, published_at_us, days)
     problems += found
     if problems:
         return problems
@@ -222,7 +223,7 @@ def _read_params(kind: Kind, body: Mapping[str, Any], name: str) -> tuple[Any, l
 
 
 def _read_when(
-    name: str, body: Mapping[str, Any], vocabulary: Vocabulary, published_at_us: int
+    name: str, body: Mapping[str, Any], vocabulary: Vocabulary, published_at_us: int, days: Sequence[str]
 ) -> tuple[Any, Intervals | None, list[PromotionProblem]]:
     found: list[PromotionProblem] = []
     tree: Any = []
@@ -233,9 +234,9 @@ def _read_when(
         found.append(PromotionProblem("promotions", name, error.path, str(error)))
     if body.get("schedule"):
         try:
-            intervals = compile_schedule(body["schedule"], published_at_us=published_at_us)
-        except ValueError as error:
-            found.append(PromotionProblem("promotions", name, "schedule", str(error)))
+            intervals = compile_schedule(body["schedule"], published_at_us=published_at_us, days=days)
+        except ScheduleError as error:
+            found.append(PromotionProblem("promotions", name, f"schedule.{error.path}", str(error)))
     amounts = {"order.subtotal", "scope.subtotal", "customer.spend"}
     if not body.get("currency") and amounts & set(_attributes(body.get("conditions"))):
         found.append(PromotionProblem("promotions", name, "currency", "conditions on amounts need a currency"))

@@ -29,7 +29,7 @@ def read_periods(body: Mapping[str, Any]) -> list[tuple[int, int, int]]:
         raise ValueError("unknown time zone") from error
     found: list[tuple[int, int, int]] = []
     for number, period in enumerate(body["periods"]):
-        start, end = instant_of_local(period["from"], zone), instant_of_local(period["to"], zone)
+        start, end = (instant_of_local(name, period[name], zone) for name in ("from", "to"))
         if start >= end:
             raise ValueError(f"period {number}: 'from' must lie before 'to'")
         if found and start < found[-1][1]:

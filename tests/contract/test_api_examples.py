@@ -66,7 +66,7 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     if "scope" in shown:
         shown["scope"] = {name: NOTHING | shown["scope"].get(name, {}) for name in ("include", "exclude")}
     if shown.get("schedule"):
-        shown["schedule"] = {"weekly": None} | shown["schedule"]
+        shown["schedule"] = dict.fromkeys(("weekly", "rrule", "holidays", "festival")) | shown["schedule"]
     return shown
 
 

@@ -14,6 +14,7 @@ from tests.reference.generate_pieces import (
     HOT_INSTANTS_US,
     LEVELS,
     MARKETS,
+    NAMED_DAYS,
     PUBLISHED_AT_US,
     SEGMENTS,
     SKUS,
@@ -46,6 +47,7 @@ def random_book(rng: Random) -> dict[str, dict[str, Body]]:
     documents |= price_documents(rng, currencies, scale)
     documents |= rules_of_prices(rng, currencies, scale, documents)
     documents |= promotion_documents(rng, currencies, scale)
+    documents["named-days"] = _named_days(rng, documents)
     return documents
 
 
@@ -104,6 +106,16 @@ def cases() -> st.SearchStrategy[Case]:
     return st.randoms(use_true_random=False).map(random_case)
 
 
+def _named_days(rng: Random, documents: Documents) -> dict[str, Body]:
+    """Return the days of the rules whose schedule names some."""
+    return {
+        f"{resource}/{name}": {"days": sorted(rng.sample(NAMED_DAYS, rng.randint(0, len(NAMED_DAYS))))}
+        for resource in ("promotions", "sale-prices")
+        for name, body in documents[resource].items()
+        if {"holidays", "festival"} & (body["schedule"] or {}).keys()
+    }
+
+
 def _policy(rng: Random) -> Body:
     return {
         "rounding": rng.choice(("half_up", "half_even", "half_down")),
@@ -149,5 +161,5 @@ def _customer(rng: Random, documents: Documents) -> Body:
 
 
 def _code_as_typed(rng: Random, codes: list[str]) -> str:
-    code = rng.choice((*codes, "UNKNOWN"))
+    code = rng.choice((*codes, "UNKNOWN", "VIP"))
     return rng.choice((code, code, code.lower(), f"  {code} "))

@@ -10,8 +10,10 @@ _SIGNALS = ("signals-costs", "signals-demand", "signals-stock", "signals-competi
 
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
-    """Change, delete or add a promotion, a coupon or a price."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", *_SIGNALS, "signals-competitors"))
+    """Change, delete or add a promotion, a coupon, a price, a fact or the days of a schedule."""
+    resource = rng.choice(
+        ("promotions", "promotions", "promotions", "prices", "coupons", *_SIGNALS, "signals-competitors", "named-days")
+    )
     documents = rows.documents.get(resource, {})
     if not documents:
         return []
@@ -40,6 +42,8 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
         body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
         body["codes"] = [f"{code}{rng.choice(('', '2', '3'))}" for code in body["codes"]]
         name = rng.choice((name, f"{name}x"))
+    if resource == "named-days":
+        body["days"] = [day for day in body["days"] if rng.random() < 0.5] + ["2027-01-01"]
     if resource == "signals-costs":
         body["unit_cost"] = str(rng.randint(1, 900))
     if resource == "signals-demand":

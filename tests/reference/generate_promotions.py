@@ -144,6 +144,10 @@ def _comparison(rng: Random, scale: int) -> Body:
         if chance(rng, 0.4):
             return {"attribute": name, "op": rng.choice(("in", "not_in")), "value": list(texts[:2])}
         return {"attribute": name, "op": rng.choice(("==", "!=")), "value": rng.choice(texts)}
+    if kind == "set" and chance(rng, 0.4):
+        named = [rng.choice((code, code.upper(), f" {code} ")) for code in rng.sample(CODES, rng.randint(1, 3))]
+        op = rng.choice(("contains", "contains_any", "contains_none"))
+        return {"attribute": "codes", "op": op, "value": named[0] if op == "contains" else named}
     if kind == "set":
         if chance(rng, 0.4):
             return {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
@@ -153,6 +157,8 @@ def _comparison(rng: Random, scale: int) -> Body:
     return {"attribute": name, "op": rng.choice(("==", "!=")), "value": chance(rng, 0.5)}
 
 
+# Codes of the first promotions, as somebody may write them; one has the name of a segment.
+CODES = ("p00-0", "p01-0", "p02-1", "vip", "unknown")
 NUMBERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("customer.orders", (0, 1, 4, 5)),
     ("customer.spend", (0, 1_000, 120_000)),
@@ -161,6 +167,7 @@ NUMBERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("attributes.score", ("0.5", "1", "2.25")),
 )
 TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("currency", ("USD", "EUR")),
     ("channel", CHANNELS),
     ("store", STORES),
     ("market", MARKETS),

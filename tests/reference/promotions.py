@@ -42,7 +42,7 @@ def codes_given(shop: Shop, request: Request) -> Given:
         if code in request.codes[:index]:
             continue  # the same code twice is one code
         rule = promotion_of.get(code)
-        if rule is None or not _is_on(shop, request, shop.each("promotions").get(rule)):
+        if rule is None or not _is_on(shop, request, rule):
             invalid.append((index, {"code": code, "reason": "code_invalid"}))
         elif rule in naming:
             redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
@@ -51,11 +51,12 @@ def codes_given(shop: Shop, request: Request) -> Given:
     return Given(naming, redundant, invalid)
 
 
-def _is_on(shop: Shop, request: Request, promotion: Body | None) -> bool:
+def _is_on(shop: Shop, request: Request, rule: str) -> bool:
+    promotion = shop.each("promotions").get(rule)
     return (
         promotion is not None
         and names_currency(promotion, request.currency)
-        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us)
+        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us, shop.named_days("promotions", rule))
     )
 
 
@@ -73,7 +74,7 @@ def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given
 
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
-        if not _is_on(shop, request, promotion) or (promotion.get("requires_code") and rule not in given.naming):
+        if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
         scope = [line for line in lines if has(promotion.get("scope"), line.sku, shop.each("products"))]

@@ -32,6 +32,11 @@ class Shop:
         """Return the documents of a resource by id."""
         return self.documents.get(resource, {})
 
+    def named_days(self, resource: str, name: str) -> list[str]:
+        """Return the days that the schedule of a rule names."""
+        document = self.each("named-days").get(f"{resource}/{name}")
+        return list(document["days"]) if document else []
+
     def policy(self, setting: str) -> Any:
         """Return a setting of the policy, or its default."""
         return self.each("policy").get("default", {}).get(setting, DEFAULT_POLICY[setting])

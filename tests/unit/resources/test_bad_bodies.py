@@ -26,6 +26,32 @@ GUARDRAIL = {"scope": {}, "currency": "USD", "floor": "10"}
 COST_PLUS = {"kind": "cost_plus", "scope": {}, "currency": "USD", "params": {"markup": "40"}}
 ENDING = {"currency": "USD", "bands": [{"up_to": None, "endings": ["99"]}]}
 COUPON = {"promotion": "p", "codes": ["A"]}
+DAILY = {"rule": "FREQ=DAILY", "start": "2026-01-01T09:00:00", "duration": "PT1H"}
+WEEKENDS = {"days": ["sat", "sun"], "start": "00:00", "end": "00:00"}
+BAD_PATTERNS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"rrule": DAILY | {"rule": "FREQ=SECONDLY"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "every day"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "FREQ=MINUTELY"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}}, "schedule.rrule"),
+    ({"rrule": DAILY | {"rule": "FREQ=DAILY;UNTIL=20200101T000000"}}, "schedule.rrule"),
+    ({"rrule": DAILY | {"duration": "PT1S"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"duration": "P1M"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"duration": "PT0M"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"start": "2026-01-01T09:00:00Z"}}, "schedule.rrule.start"),
+    ({"rrule": DAILY | {"start": "1960-01-01T09:00:00"}}, "schedule.rrule.start"),
+    ({"rrule": {"rule": "FREQ=DAILY", "start": "2026-01-01T09:00:00"}}, "schedule.rrule.duration"),
+    ({"holidays": {"country": "us"}}, "schedule.holidays.country"),
+    ({"holidays": {"country": "ZZ"}}, "schedule.holidays.country"),
+    ({"holidays": {"country": "US", "subdivision": "ZZ"}}, "schedule.holidays.subdivision"),
+    ({"holidays": {"country": "US", "names": ["Christmas Day", "Nobody's Day"]}}, "schedule.holidays.names[1]"),
+    ({"holidays": {"country": "US", "days_before": -1}}, "schedule.holidays.days_before"),
+    ({"holidays": {"country": "US", "days_after": 61}}, "schedule.holidays.days_after"),
+    ({"festival": {"name": "friday"}}, "schedule.festival.name"),
+    ({"festival": {"name": "qixi"}, "to": "2020-01-01T00:00:00"}, "schedule.festival"),
+    ({"weekly": WEEKENDS, "from": "2026-11-23T00:00:00", "to": "2026-11-28T00:00:00"}, "schedule.weekly"),
+    ({"weekly": WEEKENDS, "rrule": DAILY}, "schedule.rrule"),
+    ({"holidays": {"country": "US"}, "festival": {"name": "qixi"}}, "schedule.festival"),
+)
 
 
 COMPETITOR = COST_PLUS | {"kind": "competitor", "params": {"against": "lowest"}}
@@ -117,6 +143,7 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
         SALE | {"schedule": {"timezone": "UTC", "weekly": {"days": ["mon", "day"], "start": "24:00", "end": "02:00"}}},
         {"schedule.weekly.days[1]", "schedule.weekly.start"},
     ),
+    *((SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", **pattern}}, {path}) for pattern, path in BAD_PATTERNS),
     (GUARDRAILS, {"scope": {}, "currency": "USD"}, {"floor"}),
     (GUARDRAILS, GUARDRAIL | {"ceiling": "9.9999"}, {"ceiling"}),
     (
@@ -259,6 +286,12 @@ def test_each_mistake_is_told_by_its_place(resource: Resource, body: dict[str, A
         (PRICES, PRICE | {"unit_price": "10000000000", "valid_from": "2026-01-01T00:00:00.5+02:00"}),
         (PRICES, tiers(("0.5", "2"), (None, "1"))),
         (SALE_PRICES, SALE),
+        (SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", "rrule": DAILY}}),
+        (
+            SALE_PRICES,
+            SALE | {"schedule": {"timezone": "UTC", "holidays": {"country": "US", "names": ["Labor Day"], "days_after": 2}}},
+        ),
+        (SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", "festival": {"name": "mid_autumn", "days_before": 7}}}),
         (GUARDRAILS, GUARDRAIL | {"ceiling": "10", "map": None}),
         (STRATEGIES, COST_PLUS),
         (STRATEGIES, COMPETITOR),
