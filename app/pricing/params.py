@@ -27,8 +27,8 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class IdText:
-    """What something is called where it is named by others: letters, digits and a few signs."""
+class Identifier:
+    """What something is called where it is named by others: a SKU, a competitor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,13 @@ PercentOff = Annotated[str, DecimalText(4, "0", "100")]
 MarkupPercent = Annotated[str, DecimalText(4, "0", "10000")]
 UnitPrice = Annotated[str, DecimalText(4, "0", "10000000000")]
 SignedUnitPrice = Annotated[str, DecimalText(4, "-10000000000", "10000000000")]
-Identifier = Annotated[str, IdText()]
+IdText = Annotated[str, Identifier()]
 Label = Annotated[str, LabelText()]
 Instant = Annotated[str, InstantText()]
 QuantityText = Annotated[str, DecimalText(3, "0", "1000000")]
 AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]
+Sku = Annotated[str, Identifier()]
 Times = Annotated[int, Bounds(1, 1_000_000)]
 
 # A message about one field of the parameters: (path inside the parameters, what is wrong).

@@ -71,6 +71,39 @@ def test_every_kind_is_drawn() -> None:
     applied = {entry["kind"] for _, _, reply in answered() for line in priced_lines(reply) for entry in line["adjustments"]}
 
     assert applied >= {"percent_off", "amount_off", "fixed_price", "tiered", "spend_save", "guardrail"}
+    assert any(reply["shipping"] and reply["shipping"]["adjustments"] for _, _, reply in answered())
+    assert any(reply["gifts"] for _, _, reply in answered())
+    assert any(reply["points"].get("multipliers") for _, _, reply in answered())
+
+
+def test_parties_bear_no_more_than_was_given_and_the_lines_say_what_the_order_says() -> None:
+    n_funded = 0
+    for _, _, reply in answered():
+        whole: dict[tuple[str, str], int] = {}
+        for adjustment in [*reply["adjustments"], *(reply["shipping"] or {"adjustments": ()})["adjustments"]]:
+            for share in adjustment.get("funding", ()):
+                whole[adjustment["rule"], share["party"]] = share["amount"]
+        for line in priced_lines(reply):
+            for adjustment in line["adjustments"]:
+                shares = adjustment.get("funding", [])
+                n_funded += bool(shares)
+                assert 0 <= sum(share["amount"] for share in shares) <= -adjustment["amount"] or not shares
+                for share in shares if adjustment.get("level") == "order" else ():
+                    whole[adjustment["rule"], share["party"]] -= share["amount"]
+        on_orders = {adjustment["rule"] for adjustment in reply["adjustments"]}
+        assert not any(left for (rule, _), left in whole.items() if rule in on_orders)
+    assert n_funded > 50
+
+
+def test_points_pay_for_lines_alone_and_as_many_as_were_asked_for() -> None:
+    n_paid = 0
+    for _, basket, reply in answered():
+        points = reply["points"]
+        assert 0 <= points["redeemed"] <= (basket.get("points") or 0)
+        assert 0 <= points["amount"] <= sum(line["total"] for line in priced_lines(reply))
+        assert points["earned"] >= 0
+        n_paid += points["amount"] > 0
+    assert n_paid > 5
 
 
 def test_lines_sum_to_their_totals_and_to_the_order() -> None:

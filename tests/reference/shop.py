@@ -17,6 +17,8 @@ DEFAULT_POLICY: Body = {
     "remainder": "largest",
     "exclusive_wins": False,
     "coupon_failure": "partial",
+    "cash_rounding": None,
+    "points": {},
 }
 
 

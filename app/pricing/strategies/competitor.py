@@ -25,7 +25,7 @@ from app.pricing.money import (
     round_mul_div,
     round_up_where,
 )
-from app.pricing.params import Bounds, DecimalText, Identifier, ParamProblem, UnitPrice
+from app.pricing.params import Bounds, DecimalText, IdText, ParamProblem, UnitPrice
 from app.pricing.strategy import ABSENT, Figure, Floats, Form, Inputs, Proposed, Status, bounded, nearness
 
 KIND: Final = "competitor"
@@ -52,7 +52,7 @@ _ANY_AGE: Final = -1
 class Weight:
     """How much a competitor counts."""
 
-    competitor: Identifier
+    competitor: IdText
     weight: Annotated[str, DecimalText(3, "0.001", "1000")]
 
 
@@ -64,7 +64,7 @@ class Params:
     the list price stands, or the last price is held.
     """
 
-    against: Identifier
+    against: IdText
     weights: tuple[Weight, ...] | None = None
     percent: Annotated[str, DecimalText(4, "0.0001", "1000")] = "100"
     amount: UnitPrice = "0"

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.pricing.facts import Facts
 from app.pricing.money import PPM, UNIT_E4_MAX, Int64s, parse_percent_ppm, parse_unit_price_e4, round_mul_div
-from app.pricing.params import DecimalText, Identifier, Instant, ParamProblem, UnitPrice
+from app.pricing.params import DecimalText, IdText, Instant, ParamProblem, UnitPrice
 from app.pricing.schedule import ROW_STRIDE
 from app.pricing.strategy import ABSENT, Figure, Floats, Form, Inputs, Proposed, Status, bounded, nearness
 
@@ -26,7 +26,7 @@ assert UNIT_E4_MAX * 10 < 2**62
 class Stage:
     """From an instant on: exactly one of `percent` (of the list price) and `unit_price`."""
 
-    stage: Identifier
+    stage: IdText
     from_: Instant
     percent: Annotated[str, DecimalText(4, "0", "1000")] | None = None
     unit_price: UnitPrice | None = None

@@ -40,6 +40,8 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"SHELL-RAIN-M": 1}, "codes": ["SAVE20"]}),
     (WEEKDAY, {"lines": {"TENT-HERON-4P": 1}, "codes": ["troop-41"]}),
     (WEEKDAY, {"lines": {"MUG-STONE-OAT": 1}, "codes": ["MUG9"]}),
+    (WEEKDAY, {"lines": {"PEELER": 1, "COFFEE-DAWN": 1, "GIFT-CARD-25": 1}, "shipping": 690, "customer": {"level": "gold"}}),
+    (WEEKDAY, {"lines": {"TENT-LARK-2P": 1, "GIFT-CARD-25": 1}, "shipping": 690}),
     (WEEKDAY, {"lines": {"PEELER": 1, "WHISK": 1}, "codes": ["LETTER5"], "attributes": {"newsletter": True}}),
 ]  # fmt: skip
 
@@ -98,8 +100,10 @@ def test_every_product_has_a_price(address: str, currency: str) -> None:
     assert {quote["tax_included"] for quote in quotes} == {currency == "EUR"}
 
 
-def test_every_promotion_takes_something_off_some_basket(quotes: list[dict[str, Any]]) -> None:
-    applied = {one["rule"] for quote in quotes for part in (quote, *quote["lines"]) for one in part["adjustments"]}
+def test_every_promotion_does_something_for_some_basket(quotes: list[dict[str, Any]]) -> None:
+    parts = [part for quote in quotes for part in (quote, *quote["lines"], quote["shipping"] or {"adjustments": []})]
+    applied = {one["rule"] for part in parts for one in part["adjustments"]}
+    applied |= {one["rule"] for quote in quotes for one in (*quote["gifts"], *quote["points"].get("multipliers", ()))}
 
     assert applied - {one["id"] for one in documents("guardrails")} == ids("promotions")
 
