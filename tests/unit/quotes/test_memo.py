@@ -241,8 +241,10 @@ def test_a_rung_is_forgotten_when_the_one_below_it_moves(resource: str) -> None:
     book = compile_price_book(rows)
     body = {"currency": "USD", "lines": [{"id": "1", "sku": sku, "quantity": 1} for sku in ("BETTER", "OTHER")]}
     baskets = [as_basket(body, 1_800_000_000_000_000)]
-    for _ in range(3):
-        assert by_memo(book, baskets)[0].total_minor == 2100
+    for number in range(3):
+        # By other names, so that the lines are learned and not the whole basket.
+        renamed = [basket._replace(line_ids=[f"{number}", f"{number}b"]) for basket in baskets]
+        assert by_memo(book, renamed)[0].total_minor == 2100
     key = "GOOD|default|USD|" if resource == "prices" else "GOOD|rival|USD"
     moved = {**documents[resource][key], "unit_price": "1050"}
     after = compile_price_book(BookRows(2, 0, replace_documents(bodies, [(resource, key, Document(moved, 2))])), book)
