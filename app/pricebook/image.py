@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_type_hints
 from zoneinfo import TZPATH
 
 import numpy as np
@@ -23,10 +23,10 @@ from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
 from app.pricing.guardrails import Guardrails
+from app.pricing.parts import PartMembers, Parts
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
 from app.pricing.promotions import Promotions
-from app.pricing.rewards import Steps
 from app.pricing.rules import KINDS
 from app.pricing.sale_prices import SalePrices
 from app.pricing.schedule import ScheduleTable
@@ -34,6 +34,15 @@ from app.pricing.scope import Assortment, ScopeIndex
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
+
+
+def _tables(table: Any) -> Iterable[Any]:
+    """A table and those inside it."""
+    yield table
+    for column in get_type_hints(table).values():
+        if hasattr(column, "_fields"):
+            yield from _tables(column)
+
 
 _CLASSES: Final[dict[str, Any]] = {
     f"{one.__module__}:{one.__qualname__}": one
@@ -48,13 +57,14 @@ _CLASSES: Final[dict[str, Any]] = {
         Policy,
         PriceEntries,
         PriceLists,
+        PartMembers,
+        Parts,
         Promotions,
         SalePrices,
         ScheduleTable,
         ScopeIndex,
-        Steps,
         StrategyTable,
-        *(cast(Any, module).Packed for module in (*KINDS.values(), *STRATEGIES.values())),
+        *(table for module in (*KINDS.values(), *STRATEGIES.values()) for table in _tables(cast(Any, module).Packed)),
     )
 }
 # Longer tuples of equal things are kept as each of them once, and a number for each place.

@@ -141,6 +141,7 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.is_on_sale,
         level.running_minor.copy(),
         level.is_exclusively_taken,
+        np.zeros(level.basket.size, np.int64),  # no order promotion makes sets
     )
     work = Work(book.promotions, KINDS, facts, lines, _orders(contexts, context, first_line), book.policy)
     return OrderPriced(lines.running_minor, apps, stack(work, apps))
@@ -205,6 +206,7 @@ def _lines(prices: LinePrices) -> Lines:
         prices.sale >= 0,
         prices.subtotal_minor.copy(),
         np.zeros(prices.basket.size, np.bool_),
+        np.zeros(prices.basket.size, np.int64),
     )
 
 

@@ -28,6 +28,7 @@ class Lines:
     is_on_sale: Bools
     running_minor: Int64s
     is_exclusively_taken: Bools
+    served_milli: Int64s  # whole units that served a set
 
 
 @dataclass(slots=True)

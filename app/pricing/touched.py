@@ -7,8 +7,11 @@ import numpy as np
 
 from app.pricing.book import BookRows, PriceBook
 from app.pricing.comparison import Comparison
+from app.pricing.decode import decode_params
 from app.pricing.money import Int64s
-from app.pricing.scope import compile_scope
+from app.pricing.promotions import reach_of
+from app.pricing.rules import KINDS
+from app.pricing.scope import Scope, compile_scope
 
 # What a change in says which SKUs it is about; coupons alone touch no price.
 _WITH_SCOPE: Final = ("promotions", "sale-prices")
@@ -35,11 +38,19 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
         if not compared.is_same_day:
             names = names | before.sources.weekly[resource] | after.sources.weekly[resource]
         for body in _bodies(compared, resource, names):
-            scope = compile_scope(body.get("scope"), after.assortment)
+            scope = _scope(resource, body, after)
             if scope.is_open:
                 return None
             rows.update(scope.rows.tolist())
     return np.array(sorted(rows), np.int64)
+
+
+def _scope(resource: str, body: Mapping[str, Any], book: PriceBook) -> Scope:
+    """The SKUs that a rule may touch."""
+    if resource != "promotions":
+        return compile_scope(body.get("scope"), book.assortment)
+    kind = KINDS[body["kind"]]
+    return reach_of(kind, decode_params(kind.Params, body["params"]), body, book.assortment).scope
 
 
 def _bodies(compared: Comparison, resource: str, names: set[str] | frozenset[str]) -> Iterator[Mapping[str, Any]]:

@@ -57,6 +57,7 @@ class Line:
     running: int
     adjustments: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)  # ids of the line promotions that applied to it
+    served_units: int = 0  # whole units that served a set
 
     def room(self) -> int:
         """Return how much may still be taken before the floor."""
