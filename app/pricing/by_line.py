@@ -69,24 +69,26 @@ class Wanted:
 
 def wanted_of(reward: Reward, groups: Groups, line: Int64s, lines: Lines, policy: Policy) -> Wanted:
     """What a reward wants of the lines: percentages of amounts that promotions do not change are amounts themselves."""
-    amount, quantity = reward.line_minor, lines.quantity_milli[line]
-    units = None if reward.units_milli is None else np.where(reward.units_milli == ALL_UNITS, quantity, reward.units_milli)
-    whole = None if units is None else quantity
+    amount = reward.line_minor
+    units = quantity = None
+    if reward.units_milli is not None:
+        quantity = lines.quantity_milli[line]
+        units = np.where(reward.units_milli == ALL_UNITS, quantity, reward.units_milli)
     if reward.off_ppm is None:
-        return Wanted(None, amount, reward.down_to_minor, units, whole)
+        return Wanted(None, amount, reward.down_to_minor, units, quantity)
     off_ppm = reward.off_ppm[groups.group]
     if reward.base is not None:
         base = reward.base[groups.group]
         unchanging = np.where(base == BASE_INITIAL, lines.subtotal_minor[line], lines.list_minor[line])
         off = (
             round_div(unchanging * off_ppm, PPM, policy.rounding)
-            if units is None
+            if units is None or quantity is None
             else round_mul_div(unchanging, off_ppm * units, PPM * quantity, policy.rounding)
         )
         fixed = np.where(base == BASE_RUNNING, 0, off)
         amount = fixed if amount is None else amount + fixed
         off_ppm = np.where(base == BASE_RUNNING, off_ppm, 0)
-    return Wanted(off_ppm, amount, reward.down_to_minor, units, whole)
+    return Wanted(off_ppm, amount, reward.down_to_minor, units, quantity)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"TENT-HERON-4P": 1}, "codes": ["troop-41"]}),
     (WEEKDAY, {"lines": {"MUG-STONE-OAT": 1}, "codes": ["MUG9"]}),
     (WEEKDAY, {"lines": {"PEELER": 1, "WHISK": 1}, "codes": ["LETTER5"], "attributes": {"newsletter": True}}),
+    (WEEKDAY, {"lines": {"SOCKS-HIKE-M": 3, "MILL-COFFEE": 1, "DRIPPER-INK": 1, "FILTER-PAPER-02": 1, "TOWEL-LINEN-OAT": 2}}),
 ]  # fmt: skip
 
 
