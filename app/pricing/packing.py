@@ -7,6 +7,7 @@ more units that fit nothing else than it has places. By linear programming duali
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cmp_to_key
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,16 @@ from app.pricing.money import Int64s
 
 
 class Offered(NamedTuple):
-    """Units of one kind: the line's exact unit price, how many there are, and which components they fit, as bits."""
+    """Units of a line, each at amount / quantity: how many there are, and which components they fit, as bits."""
 
-    price: Fraction
+    amount: int
+    quantity: int
     units: int
     mask: int
+
+
+def _dearer_first(one: Offered, other: Offered) -> int:
+    return other.amount * one.quantity - one.amount * other.quantity
 
 
 class Packing:
@@ -28,7 +34,8 @@ class Packing:
     def __init__(self, offered: Sequence[Offered], needed: Sequence[int]) -> None:
         self._offered = offered
         # The dearest first, ties to the earlier.
-        self._order = sorted(range(len(offered)), key=lambda at: (-offered[at].price, at))
+        key = cmp_to_key(_dearer_first)
+        self._order = sorted(range(len(offered)), key=lambda at: key(offered[at]))
         choices = np.arange(1 << len(needed))
         self._demand = np.zeros(choices.size, np.int64)
         for component, units in enumerate(needed):
@@ -49,27 +56,34 @@ class Packing:
     def dearest(self, times: int) -> list[int]:
         """How many units of each are in so many bundles, which must be possible."""
         free: Int64s = times * self._demand
-        taken = [0] * len(self._offered)
+        taken, left = [0] * len(self._offered), int(free[-1])
         for at in self._order:
+            if left == 0:
+                break
             one = self._offered[at]
             around = self._around[one.mask]
             taken[at] = min(one.units, int(free[around].min()))
             free[around] -= taken[at]
+            left -= taken[at]
         return taken
 
     def worth(self, price: int, most: int) -> int:
         """The number of bundles, up to `most`, whose units cost the most above a price each; of equals the least."""
-        low, high = 0, most
+        if most == 0 or self._is_worth(most, price):
+            return most
+        low, high = 0, most - 1
         while low < high:
             middle = (low + high + 1) // 2
-            if self._total(middle) - self._total(middle - 1) > price:
+            if self._is_worth(middle, price):
                 low = middle
             else:
                 high = middle - 1
         return low
 
-    def _total(self, times: int) -> Fraction:
-        found = Fraction(0)
-        for one, units in zip(self._offered, self.dearest(times), strict=True):
-            found += one.price * units
-        return found
+    def _is_worth(self, times: int, price: int) -> bool:
+        """Whether the last of so many bundles adds more than its price."""
+        pairs = zip(self._offered, self.dearest(times), self.dearest(times - 1), strict=True)
+        added = [(one.amount * (now - before), one.quantity) for one, now, before in pairs]
+        if sum(amount // quantity for amount, quantity in added) > price:
+            return True
+        return sum((Fraction(amount, quantity) for amount, quantity in added), Fraction(0)) > price

@@ -118,7 +118,9 @@ def _buy_x_get_y(rng: Random, level: str, scale: int) -> Body:
 
 
 def _bundle(rng: Random, level: str, scale: int) -> Body:
-    components = [{"scope": scope(rng), "quantity": rng.choice((1, 1, 2, 3))} for _ in range(rng.choice((1, 2, 2, 3, 4)))]
+    components: list[Body] = [
+        {"scope": scope(rng), "quantity": rng.choice((1, 1, 2, 3))} for _ in range(rng.choice((1, 2, 2, 3, 4)))
+    ]
     n_units = sum(component["quantity"] for component in components)
     price = min(
         900_000_000_000, rng.choice((0, scale // 2, scale, n_units * scale // 2, n_units * scale * 3 // 4, n_units * scale))

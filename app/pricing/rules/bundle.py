@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
@@ -165,8 +164,8 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     layout = _layout(packed, turn, available, mask)
     packs = _apart(packed, turn, layout)
     is_exact = turn.lines.any((available > 0) & (mask & (mask - 1) > 0)) | ~_is_worth(packed, turn, layout, packs)
-    for app in is_exact.nonzero()[0].tolist():
-        _pack_exactly(packed, turn, available, mask, packs, app)
+    if is_exact.any():
+        _pack_exactly(packed, turn, is_exact, (turn.running_minor, turn.quantity_milli, available, mask), packs)
     served = packs.units * MILLI
     amount = round_mul_div(turn.running_minor, served, turn.quantity_milli, turn.policy.rounding)
     return Reward(
@@ -210,24 +209,28 @@ def _is_worth(packed: Packed, turn: Turn, layout: _Layout, packs: _Packs) -> Boo
     return np.asarray(is_sure | (turn.lines.sum(at_least) > price), np.bool_)
 
 
-def _pack_exactly(packed: Packed, turn: Turn, available: Int64s, mask: Int64s, packs: _Packs, app: int) -> None:
-    """Write down the best bundles of an application whose components share units, or whose price may not be worth every bundle."""
-    low = int(turn.lines.starts[app])
-    at = slice(low, low + int(turn.lines.sizes()[app]))
-    columns = (turn.running_minor[at], turn.quantity_milli[at], available[at], mask[at])
-    offered = [
-        Offered(Fraction(MILLI * running, quantity), units, bits)
-        for running, quantity, units, bits in zip(*(column.tolist() for column in columns), strict=True)
-    ]
-    row = int(turn.row[app])
-    first = packed.components.first
-    packing = Packing(offered, packed.components.units[first[row] : first[row + 1]].tolist())
-    possible = packing.possible(int(packed.max_times[row]))
-    price = int(packed.price_minor[row])
-    times = possible if price < 0 else packing.worth(price, possible)
-    packs.times[app], packs.possible[app] = times, possible
-    packs.missing[app] = packing.missing(possible + 1)
-    packs.units[at] = packing.dearest(times)
+def _pack_exactly(
+    packed: Packed, turn: Turn, is_exact: Bools, columns: tuple[Int64s, Int64s, Int64s, Int64s], packs: _Packs
+) -> None:
+    """Write down the best bundles of applications whose components share units, or whose price may not be worth every bundle.
+
+    Args: columns (n_pairs,): running amount, quantity, available units and mask of each line.
+    """
+    first, bounds = packed.components.first, [*turn.lines.starts.tolist(), turn.line.size]
+    for app in is_exact.nonzero()[0].tolist():
+        at = slice(bounds[app], bounds[app + 1])
+        lines = zip(*(column[at].tolist() for column in columns), strict=True)
+        row = int(turn.row[app])
+        packing = Packing(
+            [Offered(MILLI * running, quantity, units, bits) for running, quantity, units, bits in lines],
+            packed.components.units[first[row] : first[row + 1]].tolist(),
+        )
+        possible = packing.possible(int(packed.max_times[row]))
+        price = int(packed.price_minor[row])
+        times = possible if price < 0 else packing.worth(price, possible)
+        packs.times[app], packs.possible[app] = times, possible
+        packs.missing[app] = packing.missing(possible + 1)
+        packs.units[at] = packing.dearest(times)
 
 
 def _saving(packed: Packed, turn: Turn, times: Int64s, total: Int64s) -> Int64s:

@@ -39,8 +39,7 @@ def random_offer(rng: Random) -> tuple[list[Offered], list[int]]:
     needed = [rng.choice((1, 1, 2)) for _ in range(rng.randint(1, 3))]
     masks = range(1, 1 << len(needed))
     offered = [
-        Offered(Fraction(rng.randint(0, 12), rng.choice((1, 2, 3))), rng.randint(0, 3), rng.choice(masks))
-        for _ in range(rng.randint(1, 4))
+        Offered(rng.randint(0, 12), rng.choice((1, 2, 3)), rng.randint(0, 3), rng.choice(masks)) for _ in range(rng.randint(1, 4))
     ]
     return offered, needed
 
@@ -51,7 +50,7 @@ def test_packing_is_the_best_of_all_packings() -> None:
         rng = Random(seed)
         offered, needed = random_offer(rng)
         packing = Packing(offered, needed)
-        units = [(one.price, one.mask) for one in offered for _ in range(one.units)]
+        units = [(Fraction(one.amount, one.quantity), one.mask) for one in offered for _ in range(one.units)]
         totals: list[Fraction] = [Fraction(0)]
         while len(units) >= len(totals) * sum(needed):
             places = [component for component, count in enumerate(needed) for _ in range(count * len(totals))]
@@ -65,7 +64,10 @@ def test_packing_is_the_best_of_all_packings() -> None:
         for times, total in enumerate(totals):
             taken = packing.dearest(times)
             assert sum(taken) == times * sum(needed)
-            assert sum((one.price * count for one, count in zip(offered, taken, strict=True)), Fraction(0)) == total
+            assert (
+                sum((Fraction(one.amount, one.quantity) * count for one, count in zip(offered, taken, strict=True)), Fraction(0))
+                == total
+            )
         price = rng.randint(0, 12)
         savings = [total - times * price for times, total in enumerate(totals)]
         assert packing.worth(price, possible) == savings.index(max(savings))
