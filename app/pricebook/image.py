@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast, get_type_hints
+from typing import Any, Final, cast
 from zoneinfo import TZPATH
 
 import numpy as np
@@ -22,27 +22,22 @@ import app.pricing
 from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
+from app.pricing.funding import Funding
 from app.pricing.guardrails import Guardrails
 from app.pricing.parts import PartMembers, Parts
+from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
 from app.pricing.promotions import Promotions
+from app.pricing.rewards import Steps
 from app.pricing.rules import KINDS
 from app.pricing.sale_prices import SalePrices
 from app.pricing.schedule import ScheduleTable
 from app.pricing.scope import Assortment, ScopeIndex
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable
+from app.pricing.unit_limits import UnitLimits
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
-
-
-def _tables(table: Any) -> Iterable[Any]:
-    """A table and those inside it."""
-    yield table
-    for column in get_type_hints(table).values():
-        if hasattr(column, "_fields"):
-            yield from _tables(column)
-
 
 _CLASSES: Final[dict[str, Any]] = {
     f"{one.__module__}:{one.__qualname__}": one
@@ -53,18 +48,27 @@ _CLASSES: Final[dict[str, Any]] = {
         Assortment,
         ConditionTable,
         Endings,
+        Funding,
         Guardrails,
         Policy,
         PriceEntries,
         PriceLists,
         PartMembers,
         Parts,
+        Program,
         Promotions,
         SalePrices,
         ScheduleTable,
         ScopeIndex,
+        Steps,
         StrategyTable,
-        *(table for module in (*KINDS.values(), *STRATEGIES.values()) for table in _tables(cast(Any, module).Packed)),
+        UnitLimits,
+        *(
+            one
+            for module in (*KINDS.values(), *STRATEGIES.values())
+            for one in vars(module).values()
+            if hasattr(one, "_fields") and one.__module__ == cast(Any, module).__name__
+        ),
     )
 }
 # Longer tuples of equal things are kept as each of them once, and a number for each place.

@@ -14,7 +14,7 @@ from app.pricing.stacking import Lines, Orders
 
 _OF_PAIRS: Final = frozenset({"line_minor", "down_to_minor", "units_milli", "weight", "served_milli"})
 # What stands where a kind has no such column and another has.
-_NOTHING: Final = {
+_NOTHING: Final[dict[str, int | bool]] = {
     "off_ppm": 0,
     "base": BASE_RUNNING,
     "line_minor": 0,
@@ -24,6 +24,7 @@ _NOTHING: Final = {
     "units_milli": ALL_UNITS,
     "weight": BY_RUNNING,
     "served_milli": 0,
+    "is_given": False,
 }
 
 type Offers = Sequence[tuple[Int64s, Offer]]  # with the applications that each is of
@@ -66,7 +67,7 @@ def ask(
 
 def _side_by_side(answers: Sequence[_Answer], n_apps: int, n_pairs: int) -> Reward:
     """Each column of the answers over all applications or pairs, but their offers; None where no answer has it."""
-    columns: dict[str, Int64s] = {}
+    columns: dict[str, Int64s | Bools] = {}
     for name, default in _NOTHING.items():
         is_of_pairs = name in _OF_PAIRS
         for own, pair, answer in answers:

@@ -31,12 +31,18 @@ class ScopeShape:
     """The products that a rule may touch, as `include` and `exclude`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """The id of a resource: a SKU."""
+
+
 PercentOff = Annotated[str, DecimalText(4, "0", "100")]
 MarkupPercent = Annotated[str, DecimalText(4, "0", "10000")]
 UnitPrice = Annotated[str, DecimalText(4, "0", "10000000000")]
 QuantityText = Annotated[str, DecimalText(3, "0", "1000000")]
 AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]
+Sku = Annotated[str, Identifier()]
 Times = Annotated[int, Bounds(1, 1_000_000)]
 SetUnits = Annotated[int, Bounds(1, 1_000)]
 ScopeBody = Annotated[dict[str, Any], ScopeShape()]

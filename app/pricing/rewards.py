@@ -19,7 +19,7 @@ from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
 from app.pricing.units import whole_units
 
-type Level = Literal["line", "order"]
+type Level = Literal["line", "order", "shipping"]
 Allocate = Literal["amount", "quantity", "even"]
 type FindScope = Callable[[Mapping[str, Any] | None], Scope]
 
@@ -112,6 +112,7 @@ class Reward(NamedTuple):
     )
     weight: Int64s | None = None  # (n_pairs,) what the amount across is allocated by; BY_RUNNING: the running amount
     served_milli: Int64s | None = None  # (n_pairs,) units that serve a set when the promotion applies
+    is_given: Bools | None = None  # (n_apps,) an order promotion applies although it takes no amount
     offer: Offer | None = None
 
 

@@ -24,6 +24,32 @@ GUARDRAIL = {"scope": {}, "currency": "USD", "floor": "10"}
 COST_PLUS = {"kind": "cost_plus", "scope": {}, "currency": "USD", "params": {"markup": "40"}}
 ENDING = {"currency": "USD", "bands": [{"up_to": None, "endings": ["99"]}]}
 COUPON = {"promotion": "p", "codes": ["A"]}
+DAILY = {"rule": "FREQ=DAILY", "start": "2026-01-01T09:00:00", "duration": "PT1H"}
+WEEKENDS = {"days": ["sat", "sun"], "start": "00:00", "end": "00:00"}
+BAD_PATTERNS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"rrule": DAILY | {"rule": "FREQ=SECONDLY"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "every day"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "FREQ=MINUTELY"}}, "schedule.rrule.rule"),
+    ({"rrule": DAILY | {"rule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}}, "schedule.rrule"),
+    ({"rrule": DAILY | {"rule": "FREQ=DAILY;UNTIL=20200101T000000"}}, "schedule.rrule"),
+    ({"rrule": DAILY | {"duration": "PT1S"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"duration": "P1M"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"duration": "PT0M"}}, "schedule.rrule.duration"),
+    ({"rrule": DAILY | {"start": "2026-01-01T09:00:00Z"}}, "schedule.rrule.start"),
+    ({"rrule": DAILY | {"start": "1960-01-01T09:00:00"}}, "schedule.rrule.start"),
+    ({"rrule": {"rule": "FREQ=DAILY", "start": "2026-01-01T09:00:00"}}, "schedule.rrule.duration"),
+    ({"holidays": {"country": "us"}}, "schedule.holidays.country"),
+    ({"holidays": {"country": "ZZ"}}, "schedule.holidays.country"),
+    ({"holidays": {"country": "US", "subdivision": "ZZ"}}, "schedule.holidays.subdivision"),
+    ({"holidays": {"country": "US", "names": ["Christmas Day", "Nobody's Day"]}}, "schedule.holidays.names[1]"),
+    ({"holidays": {"country": "US", "days_before": -1}}, "schedule.holidays.days_before"),
+    ({"holidays": {"country": "US", "days_after": 61}}, "schedule.holidays.days_after"),
+    ({"festival": {"name": "friday"}}, "schedule.festival.name"),
+    ({"festival": {"name": "qixi"}, "to": "2020-01-01T00:00:00"}, "schedule.festival"),
+    ({"weekly": WEEKENDS, "from": "2026-11-23T00:00:00", "to": "2026-11-28T00:00:00"}, "schedule.weekly"),
+    ({"weekly": WEEKENDS, "rrule": DAILY}, "schedule.rrule"),
+    ({"holidays": {"country": "US"}, "festival": {"name": "qixi"}}, "schedule.festival"),
+)
 
 
 def condition(leaf: Any) -> dict[str, Any]:
@@ -95,6 +121,7 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
         SALE | {"schedule": {"timezone": "UTC", "weekly": {"days": ["mon", "day"], "start": "24:00", "end": "02:00"}}},
         {"schedule.weekly.days[1]", "schedule.weekly.start"},
     ),
+    *((SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", **pattern}}, {path}) for pattern, path in BAD_PATTERNS),
     (GUARDRAILS, {"scope": {}, "currency": "USD"}, {"floor"}),
     (GUARDRAILS, GUARDRAIL | {"ceiling": "9.9999"}, {"ceiling"}),
     (
@@ -123,7 +150,34 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9x"]}]}, {"bands[1].endings[0]"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9"]}]}, {"bands[1].up_to"}),
     (POLICY, {"selection": "best"}, {"selection"}),
-    (POLICY, {"rounding_level": "unit", "cash_rounding": 5}, {"rounding_level", "cash_rounding"}),
+    (POLICY, {"rounding_level": "unit", "cash_rounding": 0}, {"rounding_level", "cash_rounding"}),
+    (POLICY, {"cash_rounding": {}}, {"cash_rounding"}),
+    (POLICY, {"cash_rounding": {"CHF": "5"}}, {"cash_rounding.CHF"}),
+    (POLICY, {"cash_rounding": {"XXZ": 5}}, {"cash_rounding.XXZ"}),
+    (POLICY, {"cash_rounding": True}, {"cash_rounding"}),
+    (POLICY, {"points": {"USD": {}}}, {"points.USD.worth"}),
+    (POLICY, {"points": {"USD": {"worth": "0.00001", "max_percent": "101"}}}, {"points.USD.worth", "points.USD.max_percent"}),
+    (POLICY, {"points": {"USD": {"worth": "100000.1", "earn": "1000.1"}}}, {"points.USD.worth", "points.USD.earn"}),
+    (POLICY, {"points": {"usd": {"worth": "1"}}}, {"points.usd"}),
+    (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": []}}, {"params.skus"}),
+    (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": ["!"], "choose": 0}}, {"params.skus[0]", "params.choose"}),
+    (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": ["A", "A"], "choose": 3}}, {"params.skus[1]", "params.choose"}),
+    (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": ["A"], "quantity": "0"}}, {"params.quantity"}),
+    (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": ["A"]}, "level": "line"}, {"level"}),
+    (PROMOTIONS, {"name": "S", "kind": "shipping", "params": {}}, {"params.amount"}),
+    (PROMOTIONS, {"name": "S", "kind": "shipping", "params": {"amount": 5}}, {"currency"}),
+    (PROMOTIONS, {"name": "S", "kind": "shipping", "params": {"percent": "5"}, "level": "order"}, {"level"}),
+    (PROMOTIONS, {"name": "P", "kind": "points", "params": {"multiplier": "1000.1"}}, {"params.multiplier"}),
+    (
+        PROMOTIONS,
+        PERCENT_OFF | {"conditions": {"attribute": "order.shipping", "op": "<", "value": 5}},
+        {"currency"},
+    ),
+    (
+        PROMOTIONS,
+        PERCENT_OFF | {"funding": [{"party": "acme", "percent": "60"}, {"party": "acme", "percent": "5"}]},
+        {"funding[1].party"},
+    ),
     (PROMOTIONS, {}, {"kind"}),
     (PROMOTIONS, {"kind": "percent_off"}, {"name", "params"}),
     (PROMOTIONS, PERCENT_OFF | {"params": {}}, {"params.percent"}),
@@ -217,10 +271,21 @@ def test_each_mistake_is_told_by_its_place(resource: Resource, body: dict[str, A
         (PRICES, PRICE | {"unit_price": "10000000000", "valid_from": "2026-01-01T00:00:00.5+02:00"}),
         (PRICES, tiers(("0.5", "2"), (None, "1"))),
         (SALE_PRICES, SALE),
+        (SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", "rrule": DAILY}}),
+        (
+            SALE_PRICES,
+            SALE | {"schedule": {"timezone": "UTC", "holidays": {"country": "US", "names": ["Labor Day"], "days_after": 2}}},
+        ),
+        (SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", "festival": {"name": "mid_autumn", "days_before": 7}}}),
         (GUARDRAILS, GUARDRAIL | {"ceiling": "10", "map": None}),
         (STRATEGIES, COST_PLUS),
         (ENDINGS, ENDING),
         (POLICY, {"selection": "priority", "rounding_level": "line", "cash_rounding": None}),
+        (POLICY, {"cash_rounding": 5, "points": {"USD": {"worth": "0.3"}}}),
+        (POLICY, {"cash_rounding": {"CHF": 5}, "points": {"JPY": {"worth": "1", "max_percent": "50", "earn": "0.000001"}}}),
+        (PROMOTIONS, {"name": "G", "kind": "gift", "params": {"skus": ["A", "B"], "choose": 2, "quantity": "0.5"}}),
+        (PROMOTIONS, {"name": "S", "kind": "shipping", "params": {"percent": "100"}}),
+        (PROMOTIONS, {"name": "P", "kind": "points", "params": {"multiplier": "0"}}),
         (PROMOTIONS, PERCENT_OFF | {"conditions": deep(8)}),
         (PROMOTIONS, spend(5000, amount=500)),
         (
