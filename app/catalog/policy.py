@@ -16,7 +16,7 @@ class Policy(Body):
     rounding_level: Annotated[Literal["line"], not_available("line")] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Literal["largest", "first", "last", "nearest"] = "largest"
-    selection: Annotated[Literal["priority"], not_available("priority")] = "priority"
+    selection: Literal["best", "priority"] = "best"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
     cash_rounding: Annotated[None, not_available()] = Field(None, description="Null; an increment is not available yet.")

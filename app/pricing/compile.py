@@ -184,7 +184,11 @@ class _Compiler:
 
     def _promotions(self, policy: Policy) -> tuple[Vocabulary, Compiled]:
         earlier, compared = self.earlier, self.compared
-        if earlier is not None and self._is_same("attributes") and policy.exclusive_wins == earlier.policy.exclusive_wins:
+        if (
+            earlier is not None
+            and self._is_same("attributes")
+            and policy.runs_exclusive_first == earlier.policy.runs_exclusive_first
+        ):
             names = promotions_to_read(earlier, compared)
             if names == set() and compared.is_untouched("coupons"):
                 return earlier.vocabulary, Compiled(earlier.promotions, earlier.sources.weekly["promotions"], [])
@@ -196,7 +200,9 @@ class _Compiler:
         return vocabulary, all_promotions(self._documents("promotions"), coupons, self._around(vocabulary, policy))
 
     def _around(self, vocabulary: Vocabulary, policy: Policy) -> Surroundings:
-        return Surroundings(self.assortment, vocabulary, self.currency_rows, policy.exclusive_wins, self.rows.published_at_us)
+        return Surroundings(
+            self.assortment, vocabulary, self.currency_rows, policy.runs_exclusive_first, self.rows.published_at_us
+        )
 
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(

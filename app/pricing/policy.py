@@ -13,8 +13,14 @@ class Policy(NamedTuple):
     rounding: Rounding = "half_up"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Remainder = "largest"
+    selection: Literal["best", "priority"] = "best"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
+
+    @property
+    def runs_exclusive_first(self) -> bool:
+        """Whether exclusive promotions come first in their lane."""
+        return self.exclusive_wins and self.selection == "priority"
 
 
 def policy_of(body: Mapping[str, Any] | None) -> Policy:

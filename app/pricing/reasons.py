@@ -20,6 +20,7 @@ class Reason(IntEnum):
     NO_MATCHING_LINES = 10
     CODE_REDUNDANT = 11
     CODE_INVALID = 12
+    NOT_BEST = 13
 
 
 class Unit(IntEnum):

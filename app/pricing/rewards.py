@@ -105,6 +105,9 @@ class Kind(Protocol):
         A quantity or a figure of the customer is known before, a running spend is not; an amount across lines or a cap ties lines together.
         """
 
+    def measures_running(self, params: Any) -> bool:
+        """Whether the step that it gives is reached by running amounts."""
+
     def personal_inputs(self, params: Any) -> tuple[str, ...]:
         """The personal attributes that the reward itself looks at."""
 

@@ -1,6 +1,6 @@
 """What promotions work on and what they leave: the lines and orders of a batch, the promotions in its baskets, the outcome."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -28,6 +28,10 @@ class Lines:
     is_on_sale: Bools
     running_minor: Int64s
     is_exclusively_taken: Bools
+
+    def untouched(self) -> "Lines":
+        """The lines as if their amounts before promotions were the running ones."""
+        return replace(self, running_minor=self.subtotal_minor)
 
 
 @dataclass(slots=True)
@@ -68,10 +72,20 @@ class Adjustment(NamedTuple):
     is_order_level: Bools
 
 
+class Contested(NamedTuple):
+    """What contests on lines came to (n_lines,)."""
+
+    has_losers: Bools
+    is_turned: Bools  # the sequence alone could have come to something else
+    is_bounded: Bools  # there were more contestants than are searched
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of each application (n_apps,), and all adjustments."""
 
+    is_live: Bools  # its condition holds or is judged at its turn
+    is_short: Bools  # it measures less at its turn than there was before promotions, and gives something else for it
     is_applied: Bools
     reason: Int64s
     slot: Int64s
@@ -82,6 +96,25 @@ class Outcome:
     next_times: Int64s
     on_lines: list[Adjustment] = field(default_factory=list)
     on_orders: list[Adjustment] = field(default_factory=list)
+    contested: Contested | None = None  # None where there was no contest
+    is_searched: Bools | None = None  # (n_baskets,) combinations of rivals were tried; None where in no basket
+    is_bounded: Bools | None = None  # (n_baskets,) not all of them were
+
+
+def nothing_yet(n_apps: int) -> Outcome:
+    """The outcome before any promotion has been looked at."""
+    return Outcome(
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.int64),
+        np.full(n_apps, -1),
+        np.zeros(n_apps, np.int64),
+        np.zeros(n_apps, np.int64),
+        np.full(n_apps, -1),
+        np.zeros(n_apps, np.int64),
+        np.ones(n_apps, np.int64),
+    )
 
 
 def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: int) -> Applications:

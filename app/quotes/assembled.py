@@ -33,6 +33,8 @@ class Assembled:
     benefits: Sequence[str] = ()
     personal: Sequence[str] = ()
     encoded: EncodedQuote | None = None
+    is_bounded: bool = False
+    needs_engine: bool = False  # which promotions take part cannot be told from its lines
 
     def reply(self) -> EncodedQuote:
         """Its reply."""
@@ -50,10 +52,11 @@ class Assembled:
             not_applied=self.not_applied,
             benefits=",".join(self.benefits).encode() if self.benefits else b"",
             personal=self.personal,
+            is_bounded=self.is_bounded,
         )
         discount = self.subtotal_minor - self.total_minor
         total = self.total_minor + (self.basket.shipping_minor or 0)
-        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
+        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind, self.is_bounded)
 
 
 def shared_candidates(lines: Sequence[KnownLine]) -> set[str]:
@@ -158,14 +161,17 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
         return
     basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
     columns = np.array([line.for_order.level for one in found for line in one.lines], np.int64).T
-    numbers, flags = list(columns[:-2]), [column.astype(np.bool_) for column in columns[-2:]]
+    numbers, flags = list(columns[:-3]), [column.astype(np.bool_) for column in columns[-3:]]
     level = LineLevel._make([basket, *numbers, *flags])
     priced = price_order_level(book, [one.basket for one in found], level)
     texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
     net = round_div(priced.total_minor * E7, level.quantity_milli, book.policy.rounding).tolist()
     totals: list[int] = priced.total_minor.tolist()
+    bounded = priced.outcome.is_bounded
     first = 0
     for number, one in enumerate(found):
+        one.needs_engine = bool(priced.is_undecided[number])
+        one.is_bounded = bounded is not None and bool(bounded[number])
         reasons = texts.not_applied.get(number)
         if reasons is not None:
             own = ",".join(reasons).encode()

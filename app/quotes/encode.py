@@ -45,6 +45,7 @@ class EncodedQuote(NamedTuple):
     discount_minor: int
     total_minor: int  # shipping included
     discount_by_kind: tuple[tuple[str, int], ...]  # (kind, minor units); a kind may be there more than once
+    is_bounded: bool = False  # not every combination of promotions was tried
 
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -93,6 +94,8 @@ class Writer:
         discount = subtotal - merchandise
         if errors:
             return EncodedQuote(errors, b"", subtotal, discount, total, ())
+        bounded = self.priced.outcome.is_bounded
+        is_bounded = bounded is not None and bool(bounded[number])
         body = reply_body(
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
@@ -103,8 +106,9 @@ class Writer:
             not_applied=_entries(not_applied),
             benefits=_entries(self._benefits(number, basket)),
             personal=self.personal.get(number, ()),
+            is_bounded=is_bounded,
         )
-        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
+        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number], is_bounded)
 
     def _texts(self, basket: Basket, low: int, high: int) -> list[str]:
         return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]
@@ -249,11 +253,13 @@ def reply_body(
     not_applied: bytes,
     benefits: bytes,
     personal: Sequence[str],
+    is_bounded: bool,
 ) -> bytes:
     """The members of a reply, in their order; lists are entries without their brackets."""
     shipping = basket.shipping_minor
     tax = "null" if tax_included is None else "true" if tax_included else "false"
     shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
+    selection = "bounded" if is_bounded else "exact"
     personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
     amounts = (
         f'],"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
@@ -269,7 +275,7 @@ def reply_body(
             not_applied,
             b'],"next_benefit":[',
             benefits,
-            f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode(),
+            f'],"selection":"{selection}","personalised":{personalised},"disclosures":[]'.encode(),
         )
     )
 

@@ -214,7 +214,7 @@ def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: 
     """Do it with a memo of this book."""
     found = _from_memo(book, memo, baskets)
     add_order_level(book, [one for one in found if one is not None])
-    replies = [None if one is None else one.encoded or one.reply() for one in found]
+    replies = [None if one is None or one.needs_engine else one.encoded or one.reply() for one in found]
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]

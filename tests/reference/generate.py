@@ -110,7 +110,7 @@ def _policy(rng: Random) -> Body:
         "rounding_level": "line",
         "percent_base": rng.choice(("running", "initial")),
         "remainder": rng.choice(("largest", "first", "last", "nearest")),
-        "selection": "priority",
+        "selection": rng.choice(("best", "best", "priority")),
         "exclusive_wins": chance(rng, 0.4),
         "coupon_failure": "all" if chance(rng, 0.15) else "partial",
         "cash_rounding": None,

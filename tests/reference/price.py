@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.reference.figures import AMOUNT_MAX_MINOR, parse_quantity_milli, show_quantity, show_unit, unit_of
 from tests.reference.lines import Line, price_line, tier_index, tier_unit_e4
-from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs, run_promotions
+from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs
+from tests.reference.selection import select
 from tests.reference.shop import Body, Documents, Request, Shop
 
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]{1,4})?")
@@ -36,7 +37,7 @@ def price_basket(
         return {"errors": [*line_errors, ["lines", "amount_out_of_bounds"]]}
 
     given = codes_given(shop, request)
-    outcome = run_promotions(shop, request, lines, given)
+    outcome, selection = select(shop, request, lines, given)
     not_applied = [*outcome.not_applied, *(entry for _, entry in [*given.redundant, *given.invalid])]
     if shop.policy("coupon_failure") == "all":
         refused = _refused_codes(outcome, given)
@@ -44,7 +45,7 @@ def price_basket(
             return {"errors": [*line_errors, *refused]}
     if basket.get("points"):
         not_applied.append({"rule": "points", "reason": "points_not_offered"})
-    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, not_applied)}
+    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, not_applied, selection)}
 
 
 def _price_lines(shop: Shop, request: Request) -> list[Line | str]:
@@ -87,7 +88,13 @@ def _refused_codes(outcome: Outcome, given: Given) -> list[list[str]]:
 
 
 def _reply(
-    shop: Shop, request: Request, outcomes: list[Line | str], lines: list[Line], outcome: Outcome, not_applied: list[Body]
+    shop: Shop,
+    request: Request,
+    outcomes: list[Line | str],
+    lines: list[Line],
+    outcome: Outcome,
+    not_applied: list[Body],
+    selection: str,
 ) -> Body:
     subtotal, total = sum(line.subtotal for line in lines), sum(line.running for line in lines)
     shipping = request.basket.get("shipping")
@@ -105,7 +112,7 @@ def _reply(
         "points": {"redeemed": 0, "earned": 0},
         "not_applied": not_applied,
         "next_benefit": [*_tier_benefits(shop, lines), *outcome.next_benefit],
-        "selection": "exact",
+        "selection": selection,
         "personalised": bool(personal),
         "personal_inputs": personal,
         "disclosures": [],

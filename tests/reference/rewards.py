@@ -91,6 +91,20 @@ def ladder_of(promotion: Body, scope: Sequence[Line], facts: Body) -> Ladder | N
     return Ladder(by, int(facts[by]), steps) if by in facts else None
 
 
+def falls_short(promotion: Body, scope: Sequence[Line], untouched: Sequence[Line], facts: Body) -> bool:
+    """Say whether the running spend reaches another percentage or amount than the spend before promotions."""
+    running, before = ladder_of(promotion, scope, facts), ladder_of(promotion, untouched, facts)
+    if running is None or before is None or running.by != "spend":
+        return False
+    return _given(running) != _given(before)
+
+
+def _given(ladder: Ladder) -> tuple[int, int]:
+    gives = ladder.reached() or {}
+    percent = 0 if gives.get("percent") is None else parse_rate_ppm(gives["percent"])
+    return percent, gives.get("amount") or 0
+
+
 def _multiples(params: Body, spend: int) -> list[tuple[int, Body]]:
     """Return a repeated threshold as steps: the multiple reached and the next, as far as `max_times` allows."""
     threshold, most = params["threshold"], 1

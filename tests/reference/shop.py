@@ -15,6 +15,7 @@ DEFAULT_POLICY: Body = {
     "rounding": "half_up",
     "percent_base": "running",
     "remainder": "largest",
+    "selection": "best",
     "exclusive_wins": False,
     "coupon_failure": "partial",
 }

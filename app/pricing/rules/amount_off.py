@@ -49,6 +49,11 @@ def is_by_line(params: Params) -> bool:
     return params.cap is None and params.per != "across"
 
 
+def measures_running(params: Params) -> bool:
+    """It has no steps."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

@@ -78,6 +78,11 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def measures_running(params: Params) -> bool:
+    """By the running spend."""
+    return True
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

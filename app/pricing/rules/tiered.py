@@ -76,6 +76,11 @@ def is_by_line(params: Params) -> bool:
     return params.by != "spend" and all(step.amount is None for step in params.steps)
 
 
+def measures_running(params: Params) -> bool:
+    """By the running spend, if that is the measure."""
+    return params.by == "spend"
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """The customer's figure, when that is the measure."""
     return (params.by,) if params.by.startswith("customer.") else ()
