@@ -99,6 +99,7 @@ class Quote(Struct, omit_defaults=True):
     personal_inputs: list[str]
     disclosures: list[dict[str, Any]]
     token: Annotated[str, Meta(description="A compact JWS, HS256.")] | None
+    explanation: Annotated[dict[str, Any], Meta(description="Every step; of a preview with `explain=full` only.")] | None = None
 
 
 class ProblemError(Struct):
