@@ -14,7 +14,7 @@ from app.pricing.stacking import Applications, Lines, Outcome
 from app.pricing.together import Work
 
 RIVALS_MAX: Final = 12
-WORK_MAX: Final = 16_384  # combinations × lines of the basket
+WORK_MAX: Final = 8_192  # combinations × lines of the basket
 
 
 class Field(NamedTuple):

@@ -12,7 +12,7 @@ from tests.reference.shop import Body, Request, Shop
 
 CONTESTANTS_MAX = 12
 RIVALS_MAX = 12
-WORK_MAX = 16_384
+WORK_MAX = 8_192
 
 Set = frozenset[str]
 
