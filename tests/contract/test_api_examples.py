@@ -99,7 +99,7 @@ DOCUMENTS = [
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
     ("/v1/guardrails/g1", GUARDRAIL, {}),
     ("/v1/strategies/s1", STRATEGY, {"params": STRATEGY["params"] | {"stock_value": None, "reference_share": None}}),
-    ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default"}),
+    ("/v1/policy", POLICY, {"id": "default"}),
     ("/v1/attributes/wholesale", {"type": "boolean"}, {"personal": False}),
     (
         "/v1/campaigns/black-friday",
@@ -131,7 +131,7 @@ def test_documents_are_taken_as_written_and_shown_whole(
 @pytest.mark.parametrize(
     ("path", "body", "refused"),
     [
-        ("/v1/policy", POLICY, {"selection"}),
+        ("/v1/policy", POLICY | {"cash_rounding": 5}, {"cash_rounding"}),
         ("/v1/guardrails/g2", GUARDRAIL | LATER_BOUNDS, set(LATER_BOUNDS)),
         ("/v1/coupons/SP", COUPON | {"generate": {"count": 100000, "prefix": "SP-"}}, {"generate"}),
     ],

@@ -88,7 +88,7 @@ def candidates_of(shop: Shop, request: Request, lines: Sequence[Line], given: Gi
         follows = exclusive_wins and not body.get("exclusive")
         return body["level"] == "order", body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
 
-    found = []
+    found: list[Candidate] = []
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
         if not _is_on(shop, request, promotion) or (promotion.get("requires_code") and rule not in given.naming):
