@@ -150,16 +150,12 @@ def _winners(
 
 def _tables(bars_at: Int64s) -> tuple[Bools, Int64s, Int64s, Int64s]:
     """The sets of all patterns one after the other, where those of each begin, how many they are, and the pattern of each line."""
-    patterns, pattern = np.unique(bars_at, axis=0, return_inverse=True)
-    tables = [_maximal_sets(_canonical(row)) for row in patterns.tolist()]
+    # A group is known by the first place that has it, because only who shares one matters.
+    first_alike = (bars_at[:, :, None] == bars_at[:, None, :]).argmax(axis=2)
+    patterns, pattern = np.unique(np.where(bars_at >= 0, first_alike, bars_at), axis=0, return_inverse=True)
+    tables = [_maximal_sets(tuple(bars)) for bars in patterns.tolist()]
     count = np.array([len(table) for table in tables])
     return np.concatenate(tables), np.cumsum(count) - count, count, pattern.reshape(-1)
-
-
-def _canonical(bars: Sequence[int]) -> tuple[int, ...]:
-    """The same with groups numbered as they come, because only who shares one matters."""
-    number: dict[int, int] = {}
-    return tuple(number.setdefault(bar, len(number)) if bar >= 0 else bar for bar in bars)
 
 
 @lru_cache(maxsize=4096)
@@ -168,7 +164,7 @@ def _maximal_sets(bars: tuple[int, ...]) -> Bools:
 
     The first one is the set of those that come first in the sequence.
     """
-    others = [place for place, bar in enumerate(bars) if bar in range(len(bars)) or bar == _NOTHING]
+    others = [place for place, bar in enumerate(bars) if bar >= 0 or bar == _NOTHING]
     exclusive = [(place,) for place, bar in enumerate(bars) if bar == _EXCLUSIVE]
     choices: dict[int, list[int]] = {}
     for place in others:

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tests.reference.figures import amount_of, parse_quantity_milli, parse_rate_ppm, parse_unit_e4, show_percent, show_quantity
+from tests.reference.figures import (
+    AMOUNT_MAX_MINOR,
+    amount_of,
+    parse_quantity_milli,
+    parse_rate_ppm,
+    parse_unit_e4,
+    show_percent,
+    show_quantity,
+)
 from tests.reference.lines import Line
 from tests.reference.shop import Body, Shop
 
@@ -102,7 +110,7 @@ def falls_short(promotion: Body, scope: Sequence[Line], untouched: Sequence[Line
 def _given(ladder: Ladder) -> tuple[int, int]:
     gives = ladder.reached() or {}
     percent = 0 if gives.get("percent") is None else parse_rate_ppm(gives["percent"])
-    return percent, gives.get("amount") or 0
+    return percent, min(gives.get("amount") or 0, AMOUNT_MAX_MINOR)
 
 
 def _multiples(params: Body, spend: int) -> list[tuple[int, Body]]:
