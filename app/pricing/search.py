@@ -37,6 +37,7 @@ def stack(work: Work, apps: Applications) -> Outcome:
     is_order_level = apps.rule[live] >= work.promotions.n_line_level
     is_best = work.policy.selection == "best"
     states = [_state(work.lines)] if is_best else []
+    work = work._replace(notes_short=is_best)
     if not is_order_level.any():
         take_line_level(work, apps, live, outcome)
     else:
@@ -163,7 +164,8 @@ def _run(
         state.is_exclusively_taken[line],
     )
     own_orders = Orders(first_line, orders.context[source], orders.orders[source], orders.spend_minor[source])
-    copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence if by_sequence.any() else None)
+    by_sequence_of_any = by_sequence if by_sequence.any() else None
+    copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence_of_any, notes_short=False)
     pair, groups = apps.lines.chosen(app)
     applications = Applications(basket, apps.rule[app], groups, apps.line[pair] - shift[basket[groups.group]])
     outcome = nothing_yet(app.size)
@@ -176,7 +178,7 @@ def _run(
 
 def _adopt(work: Work, apps: Applications, outcome: Outcome, tried: Tried, *, runs_lines: bool) -> None:
     """Let the best combination of each basket stand for what all of them together have left."""
-    total = tried.work.orders.sums(tried.work.lines.running_minor)
+    total = _cost_minor(tried.work)
     is_chosen = np.zeros(tried.basket.size, np.bool_)
     untold: list[
         tuple[int, int]
@@ -207,6 +209,11 @@ def _adopt(work: Work, apps: Applications, outcome: Outcome, tried: Tried, *, ru
     line, copied = tried.line[of_line], tried.work.lines
     work.lines.running_minor[line] = copied.running_minor[of_line]
     work.lines.is_exclusively_taken[line] = copied.is_exclusively_taken[of_line]
+
+
+def _cost_minor(work: Work) -> Int64s:
+    """What the baskets cost the customer (n_baskets,), as combinations are compared by it."""
+    return work.orders.sums(work.lines.running_minor)
 
 
 def _replace_adjustments(work: Work, outcome: Outcome, tried: Tried, is_chosen: Bools, *, runs_lines: bool) -> None:

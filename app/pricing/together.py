@@ -30,6 +30,7 @@ class Work(NamedTuple):
     orders: Orders
     policy: Policy
     by_sequence: Bools | None = None  # (n_baskets,) in which no contest is held; None: there is none such
+    notes_short: bool = False  # whether it is noted what falls short of the amounts before promotions
 
 
 class Live(NamedTuple):
@@ -110,7 +111,7 @@ def _judged_late(work: Work, live: Live, chosen: Int64s) -> tuple[Turned, Int64s
     fails = ~verdict.holds
     is_late[is_late] = fails
     turned = _NOBODY._replace(failed=late[fails], verdict=verdict.only(fails))
-    if turned.failed.size and work.policy.selection == "best":
+    if turned.failed.size and work.notes_short:
         turned = turned._replace(short=turned.failed[_would_hold(work, live, turned.failed)])
     return turned, chosen[~is_late]
 
@@ -186,7 +187,7 @@ def _settle(
     """Limit rewards to what is left, to caps and to guardrails."""
     lines, policy, line, rule, basket = work.lines, work.policy, live.line[pair], live.rule[chosen], live.basket[chosen]
     reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy)
-    is_short = _is_short(work, reward, rule, basket, groups, line) if policy.selection == "best" else None
+    is_short = _is_short(work, reward, rule, basket, groups, line) if work.notes_short else None
     running = lines.running_minor[line]
     if is_eligible is not None:
         running = np.where(is_eligible, running, 0)
