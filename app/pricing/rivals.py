@@ -27,6 +27,7 @@ class Field(NamedTuple):
     is_bounded: bool  # there are more rivals
     runs_lines: bool  # the combinations differ on the line level
     runs_sequence: bool  # the sequence alone may come to less
+    is_whole: bool  # its order promotions are open to all of its lines, so that only the sums of these matter to them
 
 
 def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> list[Field]:
@@ -138,7 +139,8 @@ def _field(work: Work, apps: Applications, app: Int64s, outcome: Outcome, basket
     searched = searched[: takes_part.shape[1]]
     has_losers = outcome.contested is not None and bool(outcome.contested.has_losers[low:high].any())
     is_line_level = ~is_order_level[searched]
-    runs_lines = by_sequence or bool(is_line_level.any())
+    runs_lines = bool(is_line_level.any())
+    is_whole = bool(is_open[is_order_level].all() and not work.lines.is_exclusively_taken[low:high].any())
     return Field(
         basket,
         app,
@@ -147,6 +149,7 @@ def _field(work: Work, apps: Applications, app: Int64s, outcome: Outcome, basket
         searched.size < rival.size,
         runs_lines,
         by_sequence or (runs_lines and (has_losers or bool((excludes_wholly & ~is_order_level[rival[:RIVALS_MAX]]).any()))),
+        is_whole,
     )
 
 

@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.groups import alone
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.rivals import Field, fields_of
-from app.pricing.stacking import Adjustment, Applications, Lines, Orders, Outcome, nothing_yet
+from app.pricing.stacking import NO_RULE, Adjustment, Applications, Lines, Orders, Outcome, nothing_yet
 from app.pricing.together import Work
 from app.pricing.turns import judge_before, take_line_level, take_order_level
 
@@ -66,20 +67,21 @@ def _select(work: Work, apps: Applications, live: Int64s, outcome: Outcome, stat
         return
     outcome.is_searched = np.zeros(n_baskets, np.bool_)
     outcome.is_searched[[field.basket for field in fields]] = True
-    for runs_lines in (True, False):
-        own = [field for field in fields if field.runs_lines == runs_lines]
-        for part in _in_parts(apps, own):
-            trial = _tried(work, apps, part, states[0 if runs_lines else -1], runs_lines=runs_lines)
-            _adopt(work, apps, outcome, trial, runs_lines=runs_lines)
+    own: list[list[Field]] = [[], [], []]
+    for field in fields:
+        own[0 if field.runs_lines else 1 if field.is_whole else 2].append(field)
+    for number, kin in enumerate(own):
+        for part in _in_parts(apps, kin, as_one_line=number == 1):
+            _decide(work, apps, outcome, states, part, runs_lines=number == 0, as_one_line=number == 1)
 
 
-def _in_parts(apps: Applications, fields: Sequence[Field]) -> Iterator[Sequence[Field]]:
+def _in_parts(apps: Applications, fields: Sequence[Field], *, as_one_line: bool) -> Iterator[Sequence[Field]]:
     """The fields, as many at once as may be run side by side."""
     sizes = apps.lines.sizes()
     part: list[Field] = []
     n_pairs = 0
     for field in fields:
-        own = int(sizes[field.app].sum()) * (len(field.takes_part) + field.runs_sequence)
+        own = (field.app.size if as_one_line else int(sizes[field.app].sum())) * len(field.takes_part)
         if part and n_pairs + own > _PAIRS_MAX:
             yield part
             part, n_pairs = [], 0
@@ -89,70 +91,128 @@ def _in_parts(apps: Applications, fields: Sequence[Field]) -> Iterator[Sequence[
         yield part
 
 
-class Tried(NamedTuple):
-    """Combinations that were run: each is a basket of its own."""
+class Tries(NamedTuple):
+    """Ways to run a basket: which of its live applications take part (n_tries, n_live)."""
 
-    fields: Sequence[Field]
+    field: Field
+    takes_part: Bools
+    is_by_sequence: bool = False
+
+
+class Tried(NamedTuple):
+    """Ways that were run: each is a basket of its own."""
+
     work: Work
-    applications: Applications
     outcome: Outcome
     line: Int64s  # (n_lines,) among the lines of the batch
     basket: Int64s  # (n_baskets,) among those of the batch
     app: Int64s  # (n_apps,) among those of the batch
-    at: Sequence[Int64s]  # of each field: the application of (combination, live application), −1 where it takes no part
-    first: Sequence[int]  # of each field: its first combination
+    at: Sequence[Int64s]  # by field: the application of (try, live application), −1 where it takes no part
+    first: Sequence[int]  # by field: its first try
 
 
-def _tried(work: Work, apps: Applications, fields: Sequence[Field], state: State, *, runs_lines: bool) -> Tried:
-    """Run every combination of some baskets, from the line level on or from the order level on."""
-    baskets: list[int] = []
-    by_sequence: list[Bools] = []
+def _decide(
+    work: Work,
+    apps: Applications,
+    outcome: Outcome,
+    states: Sequence[State],
+    fields: Sequence[Field],
+    *,
+    runs_lines: bool,
+    as_one_line: bool,
+) -> None:
+    """Find the best combination of each basket, and let it stand for what all of them together have left."""
+    state = states[0 if runs_lines else -1]
+    tries = [Tries(field, _rows(work, apps, field, runs_lines=runs_lines)) for field in fields]
+    tried = _tried(work, apps, state, tries, as_one_line=as_one_line)
+    cost = _cost_minor(tried.work)
+    in_sequence = [
+        Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True) for field in fields if field.runs_sequence
+    ]
+    by_sequence = _tried(work, apps, states[0], in_sequence) if in_sequence else None
+    of_sequence = iter([] if by_sequence is None else _cost_minor(by_sequence.work).tolist())
+    chosen: tuple[list[Tries], list[Tries]] = [], []  # from the order level on, from the line level on
+    untold: list[
+        tuple[int, int]
+    ] = []  # what is left out: the application of the batch, and the one that tells why it did not apply
+    for field, own, at, first in zip(fields, tries, tried.at, tried.first, strict=True):
+        ranking = _Ranking(work, apps, field, at, cost[first : first + len(at)], tried.outcome)
+        winner = ranking.of(np.arange(len(at)))
+        if field.runs_sequence and next(of_sequence) < ranking.total[winner]:
+            chosen[1].append(Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True))
+            continue
+        for place in (~field.takes_part[winner]).nonzero()[0].tolist():
+            other = ranking.of(field.takes_part[:, place].nonzero()[0])
+            untold.append((int(field.app[field.rival[place]]), int(at[other, field.rival[place]])))
+        # An order promotion that does not apply leaves no trace, so what all together have left may be what the winner leaves.
+        if runs_lines or not ranking.is_of(winner, outcome.is_applied[field.app]):
+            chosen[runs_lines].append(Tries(field, own.takes_part[winner : winner + 1]))
+    for own_state, ways, from_lines in ((states[-1], chosen[0], False), (states[0], chosen[1], True)):
+        if ways:
+            _adopt(work, outcome, _tried(work, apps, own_state, ways), from_lines=from_lines)
+    for app, told_by in untold:
+        _tell(outcome, app, tried.outcome, told_by)
+
+
+def _rows(work: Work, apps: Applications, field: Field, *, runs_lines: bool) -> Bools:
+    """Which live applications take part in each combination (n_combinations, n_live), of the order's alone where only these are run."""
+    takes_part = np.ones((len(field.takes_part), field.app.size), np.bool_)
+    takes_part[:, field.rival] = field.takes_part
+    if not runs_lines:
+        takes_part &= apps.rule[field.app] >= work.promotions.n_line_level
+    return takes_part
+
+
+def _tried(work: Work, apps: Applications, state: State, tries: Sequence[Tries], *, as_one_line: bool = False) -> Tried:
+    """Run baskets in several ways, from a state on; each as one line of all its amounts where only their sums matter."""
     at: list[Int64s] = []
     first: list[int] = []
     parts: list[tuple[Int64s, Int64s]] = []
-    n_apps = 0
-    for field in fields:
-        n_combinations = len(field.takes_part)
-        takes_part = np.ones((n_combinations + field.runs_sequence, field.app.size), np.bool_)
-        takes_part[:n_combinations, field.rival] = field.takes_part
-        if not runs_lines:
-            takes_part &= apps.rule[field.app] >= work.promotions.n_line_level
+    n_apps = n_tries = 0
+    for field, takes_part, _ in tries:
         number, place = takes_part.nonzero()
         where = np.full(takes_part.shape, -1)
         where[number, place] = n_apps + np.arange(number.size)
-        parts.append((number + len(baskets), field.app[place]))
+        parts.append((number + n_tries, field.app[place]))
         at.append(where)
-        first.append(len(baskets))
+        first.append(n_tries)
         n_apps += number.size
-        baskets += [field.basket] * len(takes_part)
-        by_sequence.append(np.arange(len(takes_part)) >= n_combinations)
+        n_tries += len(takes_part)
+    count = [len(takes_part) for _, takes_part, _ in tries]
+    source = np.repeat(np.array([field.basket for field, _, _ in tries]), count)
+    by_sequence = np.repeat(np.array([is_by_sequence for _, _, is_by_sequence in tries]), count)
     basket, app = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _run(work, apps, state, fields, np.array(baskets), np.concatenate(by_sequence), basket, app, at, first)
+    copied, first_line, line = _one_line_each(work, state, source) if as_one_line else _copied(work, state, source)
+    orders = work.orders
+    own_orders = Orders(first_line, orders.context[source], orders.orders[source], orders.spend_minor[source])
+    by_sequence_of_any = by_sequence if by_sequence.any() else None
+    copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence_of_any, notes_short=False)
+    if as_one_line:
+        own_line, groups = basket, alone(app.size)
+    else:
+        pair, groups = apps.lines.chosen(app)
+        shift = orders.first_line[source] - first_line[:-1]
+        own_line = apps.line[pair] - shift[basket[groups.group]]
+    applications = Applications(basket, apps.rule[app], groups, own_line)
+    outcome = nothing_yet(app.size)
+    live = np.arange(app.size)
+    is_order_level = applications.rule >= work.promotions.n_line_level
+    take_line_level(copies, applications, live[~is_order_level], outcome)
+    take_order_level(copies, applications, live[is_order_level], outcome)
+    return Tried(copies, outcome, line, source, app, at, first)
 
 
-def _run(
-    work: Work,
-    apps: Applications,
-    state: State,
-    fields: Sequence[Field],
-    source: Int64s,
-    by_sequence: Bools,
-    basket: Int64s,
-    app: Int64s,
-    at: Sequence[Int64s],
-    first: Sequence[int],
-) -> Tried:
-    """Run applications (n_apps,) of the batch in baskets (n_apps,), each a copy of a basket of the batch (n_baskets,)."""
-    lines, orders = work.lines, work.orders
-    low = orders.first_line[source]
-    count = orders.first_line[source + 1] - low
+def _copied(work: Work, state: State, source: Int64s) -> tuple[Lines, Int64s, Int64s]:
+    """The lines of baskets of the batch (n_baskets,), where those of each begin (n_baskets + 1,), and which lines of the batch they are."""
+    lines = work.lines
+    low = work.orders.first_line[source]
+    count = work.orders.first_line[source + 1] - low
     first_line = np.zeros(source.size + 1, np.int64)
     np.cumsum(count, out=first_line[1:])
-    own_basket = np.repeat(np.arange(source.size), count)
-    shift = low - first_line[:-1]
-    line = np.arange(own_basket.size) + shift[own_basket]
+    basket = np.repeat(np.arange(source.size), count)
+    line = np.arange(basket.size) + (low - first_line[:-1])[basket]
     copied = Lines(
-        own_basket,
+        basket,
         lines.sku_row[line],
         lines.quantity_milli[line],
         lines.list_minor[line],
@@ -163,83 +223,71 @@ def _run(
         state.running_minor[line],
         state.is_exclusively_taken[line],
     )
-    own_orders = Orders(first_line, orders.context[source], orders.orders[source], orders.spend_minor[source])
-    by_sequence_of_any = by_sequence if by_sequence.any() else None
-    copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence_of_any, notes_short=False)
-    pair, groups = apps.lines.chosen(app)
-    applications = Applications(basket, apps.rule[app], groups, apps.line[pair] - shift[basket[groups.group]])
-    outcome = nothing_yet(app.size)
-    live = np.arange(app.size)
-    is_order_level = applications.rule >= work.promotions.n_line_level
-    take_line_level(copies, applications, live[~is_order_level], outcome)
-    take_order_level(copies, applications, live[is_order_level], outcome)
-    return Tried(fields, copies, applications, outcome, line, source, app, at, first)
+    return copied, first_line, line
 
 
-def _adopt(work: Work, apps: Applications, outcome: Outcome, tried: Tried, *, runs_lines: bool) -> None:
-    """Let the best combination of each basket stand for what all of them together have left."""
-    total = _cost_minor(tried.work)
-    is_chosen = np.zeros(tried.basket.size, np.bool_)
-    untold: list[
-        tuple[int, int]
-    ] = []  # what was left out: the application of the batch, and the one that tells why it did not apply
-    for field, at, first in zip(tried.fields, tried.at, tried.first, strict=True):
-        best = _Ranking(work, apps, field, at, total[first : first + len(at)], tried.outcome)
-        winner = best.of(np.arange(len(field.takes_part)))
-        if field.runs_sequence and best.total[-1] < best.total[winner]:
-            winner = len(best.total) - 1
-        else:
-            for place in (~field.takes_part[winner]).nonzero()[0].tolist():
-                other = best.of(field.takes_part[:, place].nonzero()[0])
-                untold.append((int(field.app[field.rival[place]]), int(at[other, field.rival[place]])))
-        is_chosen[first + winner] = True
-    own = is_chosen[tried.applications.basket].nonzero()[0]
+def _one_line_each(work: Work, state: State, source: Int64s) -> tuple[Lines, Int64s, Int64s]:
+    """The same with all lines of a basket as one: promotions of whole orders take as much of it as of the lines together."""
+    sums, lines = work.orders.sums, work.lines
+    no = np.zeros(source.size, np.bool_)
+    copied = Lines(
+        np.arange(source.size),
+        np.zeros(source.size, np.int64),
+        sums(lines.quantity_milli)[source],
+        sums(lines.list_minor)[source],
+        sums(lines.subtotal_minor)[source],
+        sums(lines.lowest_minor)[source],
+        np.full(source.size, NO_RULE),
+        no,
+        sums(state.running_minor)[source],
+        no.copy(),
+    )
+    return copied, np.arange(source.size + 1), np.zeros(0, np.int64)
+
+
+def _adopt(work: Work, outcome: Outcome, tried: Tried, *, from_lines: bool) -> None:
+    """Let what was tried, one way for each of its baskets, stand for what all of its promotions together have left."""
     for name in _TOLD:
-        getattr(outcome, name)[tried.app[own]] = getattr(tried.outcome, name)[own]
-    for app, told_by in untold:
-        for name in _TOLD:
-            getattr(outcome, name)[app] = getattr(tried.outcome, name)[told_by]
-        if outcome.is_applied[app]:
-            outcome.is_applied[app] = False
-            outcome.reason[app], outcome.slot[app] = Reason.NOT_BEST, -1
-            outcome.needed[app], outcome.unit[app] = 0, Unit.NONE
-            outcome.next_step[app], outcome.next_needed[app], outcome.next_times[app] = -1, 0, 1
-    _replace_adjustments(work, outcome, tried, is_chosen, runs_lines=runs_lines)
-    of_line = is_chosen[tried.work.lines.basket]
-    line, copied = tried.line[of_line], tried.work.lines
-    work.lines.running_minor[line] = copied.running_minor[of_line]
-    work.lines.is_exclusively_taken[line] = copied.is_exclusively_taken[of_line]
+        getattr(outcome, name)[tried.app] = getattr(tried.outcome, name)
+    is_redone = np.zeros(work.orders.context.size, np.bool_)
+    is_redone[tried.basket] = True
+    # What the line promotions took stands where only order promotions were run anew.
+    on_lines = [
+        *(
+            _without(block, is_redone[work.lines.basket[block.where]] & (block.is_order_level | from_lines))
+            for block in outcome.on_lines
+        ),
+        *(block._replace(where=tried.line[block.where]) for block in tried.outcome.on_lines),
+    ]
+    on_orders = [
+        *(_without(block, is_redone[block.where]) for block in outcome.on_orders),
+        *(block._replace(where=tried.basket[block.where]) for block in tried.outcome.on_orders),
+    ]
+    outcome.on_lines = [block for block in on_lines if block.where.size]
+    outcome.on_orders = [block for block in on_orders if block.where.size]
+    work.lines.running_minor[tried.line] = tried.work.lines.running_minor
+    work.lines.is_exclusively_taken[tried.line] = tried.work.lines.is_exclusively_taken
+
+
+def _without(block: Adjustment, is_gone: Bools) -> Adjustment:
+    """The adjustments but those that are gone."""
+    return Adjustment._make(column[~is_gone] for column in block) if is_gone.any() else block
+
+
+def _tell(outcome: Outcome, app: int, tried: Outcome, told_by: int) -> None:
+    """Tell why a rival that is left out did not apply: what it says of itself where it takes part, or that others are better."""
+    for name in _TOLD:
+        getattr(outcome, name)[app] = getattr(tried, name)[told_by]
+    if outcome.is_applied[app]:
+        outcome.is_applied[app] = False
+        outcome.reason[app], outcome.slot[app] = Reason.NOT_BEST, -1
+        outcome.needed[app], outcome.unit[app] = 0, Unit.NONE
+        outcome.next_step[app], outcome.next_needed[app], outcome.next_times[app] = -1, 0, 1
 
 
 def _cost_minor(work: Work) -> Int64s:
     """What the baskets cost the customer (n_baskets,), as combinations are compared by it."""
     return work.orders.sums(work.lines.running_minor)
-
-
-def _replace_adjustments(work: Work, outcome: Outcome, tried: Tried, is_chosen: Bools, *, runs_lines: bool) -> None:
-    """Take back the adjustments of the baskets that were searched, and write down those of the combinations that are chosen."""
-    is_redone = np.zeros(work.orders.context.size, np.bool_)
-    is_redone[tried.basket] = True
-    # What the line promotions took stands where only order promotions were tried.
-    on_lines = [
-        *(
-            _only(block, ~(is_redone[work.lines.basket[block.where]] & (block.is_order_level | runs_lines)), None)
-            for block in outcome.on_lines
-        ),
-        *(_only(block, is_chosen[tried.work.lines.basket[block.where]], tried.line) for block in tried.outcome.on_lines),
-    ]
-    on_orders = [
-        *(_only(block, ~is_redone[block.where], None) for block in outcome.on_orders),
-        *(_only(block, is_chosen[block.where], tried.basket) for block in tried.outcome.on_orders),
-    ]
-    outcome.on_lines = [block for block in on_lines if block.where.size]
-    outcome.on_orders = [block for block in on_orders if block.where.size]
-
-
-def _only(block: Adjustment, is_kept: Bools, place: Int64s | None) -> Adjustment:
-    """The adjustments that are kept; where they are is looked up in `place`."""
-    kept = block if is_kept.all() else Adjustment._make(column[is_kept] for column in block)
-    return kept if place is None else kept._replace(where=place[kept.where])
 
 
 class _Ranking:
@@ -248,10 +296,16 @@ class _Ranking:
     def __init__(self, work: Work, apps: Applications, field: Field, at: Int64s, total: Int64s, outcome: Outcome) -> None:
         self._ids = [work.promotions.id[rule] for rule in apps.rule[field.app].tolist()]
         self._field = field
+        self._is_order_level = apps.rule[field.app] >= work.promotions.n_line_level
         self._is_applied = outcome.is_applied[at] & (at >= 0)
         self._n_applied = self._is_applied.sum(axis=1)
         self._n_left_out = (~field.takes_part).sum(axis=1)
         self.total = total
+
+    def is_of(self, combination: int, is_applied: Bools) -> bool:
+        """Whether the order promotions that apply in a combination are those among some that do (n_live,)."""
+        is_order_level = self._is_order_level
+        return bool((self._is_applied[combination] == is_applied)[is_order_level].all())
 
     def of(self, chosen: Int64s) -> int:
         """The best of some combinations."""
