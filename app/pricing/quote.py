@@ -158,9 +158,9 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.is_exclusively_taken,
     )
     work = Work(book.promotions, KINDS, facts, lines, _orders(contexts, context, first_line), book.policy)
-    outcome = stack(work, apps)
     is_undecided, is_disputed = np.zeros(len(baskets), np.bool_), np.zeros(len(baskets), np.bool_)
     is_disputed[level.basket[level.is_disputed]] = True
+    outcome = stack(work, apps, leaves=is_disputed)
     is_undecided[apps.basket[outcome.is_live]] = True
     is_undecided &= is_disputed
     is_undecided[apps.basket[outcome.is_short]] = True

@@ -30,18 +30,22 @@ class Field(NamedTuple):
     is_whole: bool  # its order promotions are open to all of its lines, so that only the sums of these matter to them
 
 
-def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> list[Field]:
-    """The baskets in which combinations have to be tried, after all have taken part."""
+def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome, leaves: Bools | None) -> list[Field]:
+    """The baskets in which combinations have to be tried, after all have taken part, but those that are left."""
     if live.size == 0:
         return []
     by_sequence = _may_win_by_sequence(work, apps, live, outcome)
     is_maybe = _may_have_rivals(work, apps, live)
     is_maybe[apps.basket[outcome.is_short]] = True
     found: list[Field] = []
-    basket = apps.basket[live]
-    for number in (is_maybe | by_sequence).nonzero()[0].tolist():
-        low, high = np.searchsorted(basket, (number, number + 1)).tolist()
-        field = _field(work, apps, live[low:high], outcome, number, by_sequence=bool(by_sequence[number]))
+    is_maybe |= by_sequence
+    if leaves is not None:
+        is_maybe &= ~leaves
+    baskets = is_maybe.nonzero()[0]
+    bounds = np.searchsorted(apps.basket[live], (baskets, baskets + 1)).T.tolist()
+    known: dict[tuple[bytes, int], _Rivals] = {}
+    for number, (low, high) in zip(baskets.tolist(), bounds, strict=True):
+        field = _field(work, apps, live[low:high], outcome, number, known, by_sequence=bool(by_sequence[number]))
         if field.runs_sequence or field.is_bounded or len(field.takes_part) > 1:
             found.append(field)
     return found
@@ -103,10 +107,53 @@ def _may_win_by_sequence(work: Work, apps: Applications, live: Int64s, outcome: 
     return found
 
 
-def _field(work: Work, apps: Applications, app: Int64s, outcome: Outcome, basket: int, *, by_sequence: bool) -> Field:
-    promotions, rule = work.promotions, apps.rule[app]
+class _Rivals(NamedTuple):
+    """Who are rivals among live applications, and how they take part."""
+
+    searched: Int64s
+    takes_part: Bools
+    is_bounded: bool
+    runs_lines: bool
+    has_wholes: bool  # line promotions exclude each other wholly
+
+
+def _field(
+    work: Work,
+    apps: Applications,
+    app: Int64s,
+    outcome: Outcome,
+    basket: int,
+    known: dict[tuple[bytes, int], _Rivals],
+    *,
+    by_sequence: bool,
+) -> Field:
+    """What is to be tried in a basket; `known` are those where everything is open to all and nothing falls short."""
+    rule = apps.rule[app]
     low, high = work.orders.first_line[basket : basket + 2].tolist()
-    is_open = _open(promotions, apps, app, work.lines, low, high)
+    is_open = _open(work.promotions, apps, app, work.lines, low, high)
+    is_plain = bool(is_open.all()) and not outcome.is_short[app].any()
+    key = rule.tobytes(), high - low
+    rivals = known.get(key) if is_plain else None
+    if rivals is None:
+        rivals = _rivals(work.promotions, rule, is_open, _feeling_short(work, apps, app, outcome, low, high))
+        if is_plain:
+            known[key] = rivals
+    is_order_level = rule >= work.promotions.n_line_level
+    has_losers = outcome.contested is not None and bool(outcome.contested.has_losers[low:high].any())
+    return Field(
+        basket,
+        app,
+        rivals.searched,
+        rivals.takes_part,
+        rivals.is_bounded,
+        rivals.runs_lines,
+        by_sequence or (rivals.runs_lines and (has_losers or rivals.has_wholes)),
+        bool(is_open[is_order_level].all() and not work.lines.is_exclusively_taken[low:high].any()),
+    )
+
+
+def _rivals(promotions: Promotions, rule: Int64s, is_open: Bools, feels_short: Bools) -> _Rivals:
+    """Find them, given which lines are open to whom (n_live, n_lines)."""
     is_order_level = rule >= promotions.n_line_level
     is_single = promotions.is_by_line[rule]
     is_joint = ~(is_order_level | is_single)
@@ -121,36 +168,25 @@ def _field(work: Work, apps: Applications, app: Int64s, outcome: Outcome, basket
     by_lines = excludes & shares & ~level & ~(is_single[barred][:, None] & is_single)
     by_lines |= shares & (is_exclusive[barred][:, None] & ~level & is_order_level)
     has_open = is_open.any(axis=1)
-    is_free = _feeling_short(work, apps, app, outcome, low, high) | by_lines.any(axis=0)
+    is_free = feels_short | by_lines.any(axis=0)
     is_free[barred[by_lines.any(axis=1)]] = True
     by_order = excludes & level & has_open & has_open[barred][:, None]
     is_rival = is_free | by_order.any(axis=0)
     is_rival[barred] |= by_order.any(axis=1)
     rival = (is_rival & has_open).nonzero()[0]
     searched = rival[:RIVALS_MAX]
-    excludes_wholly = np.zeros((searched.size, app.size), np.bool_)
+    excludes_wholly = np.zeros((searched.size, rule.size), np.bool_)
     is_barred = np.isin(searched, barred)
     excludes_wholly[is_barred] = excludes[np.searchsorted(barred, searched[is_barred])]
     excludes_wholly = excludes_wholly[:, searched]
     excludes_wholly |= excludes_wholly.T
     is_alike = (is_open[searched][:, None] == is_open[searched]).all(axis=2) & is_joint[searched]
     excludes_wholly &= is_order_level[searched] | (is_alike & is_alike.T)
-    takes_part = combinations_of(_masks(excludes_wholly), tuple(is_free[searched].tolist()), high - low)
+    takes_part = combinations_of(_masks(excludes_wholly), tuple(is_free[searched].tolist()), is_open.shape[1])
+    has_wholes = bool((excludes_wholly & ~is_order_level[searched]).any())
     searched = searched[: takes_part.shape[1]]
-    has_losers = outcome.contested is not None and bool(outcome.contested.has_losers[low:high].any())
     is_line_level = ~is_order_level[searched]
-    runs_lines = bool(is_line_level.any())
-    is_whole = bool(is_open[is_order_level].all() and not work.lines.is_exclusively_taken[low:high].any())
-    return Field(
-        basket,
-        app,
-        searched,
-        takes_part,
-        searched.size < rival.size,
-        runs_lines,
-        by_sequence or (runs_lines and (has_losers or bool((excludes_wholly & ~is_order_level[rival[:RIVALS_MAX]]).any()))),
-        is_whole,
-    )
+    return _Rivals(searched, takes_part, searched.size < rival.size, bool(is_line_level.any()), has_wholes)
 
 
 def _open(promotions: Promotions, apps: Applications, app: Int64s, lines: Lines, low: int, high: int) -> Bools:

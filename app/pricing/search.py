@@ -29,8 +29,11 @@ class State(NamedTuple):
     is_exclusively_taken: Bools
 
 
-def stack(work: Work, apps: Applications) -> Outcome:
-    """Run the applications that take part and change the lines' running amounts."""
+def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Outcome:
+    """Run the applications that take part and change the lines' running amounts.
+
+    `leaves` are baskets (n_baskets,) of which no combination is tried.
+    """
     outcome = nothing_yet(apps.rule.size)
     if apps.rule.size == 0:
         return outcome
@@ -46,7 +49,7 @@ def stack(work: Work, apps: Applications) -> Outcome:
         states += [_state(work.lines)] if is_best else []
         take_order_level(work, apps, live[is_order_level], outcome)
     if is_best:
-        _select(work, apps, live, outcome, states)
+        _select(work, apps, live, outcome, states, leaves)
     return outcome
 
 
@@ -54,9 +57,11 @@ def _state(lines: Lines) -> State:
     return State(lines.running_minor.copy(), lines.is_exclusively_taken.copy())
 
 
-def _select(work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State]) -> None:
+def _select(
+    work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State], leaves: Bools | None
+) -> None:
     """Try the combinations of rivals, and let the best of them stand. `states` are before the line level and after it."""
-    fields = fields_of(work, apps, live, outcome)
+    fields = fields_of(work, apps, live, outcome, leaves)
     n_baskets = work.orders.context.size
     is_bounded = np.zeros(n_baskets, np.bool_)
     if outcome.contested is not None:
@@ -132,9 +137,8 @@ def _decide(
     by_sequence = _tried(work, apps, states[0], in_sequence) if in_sequence else None
     of_sequence = iter([] if by_sequence is None else _cost_minor(by_sequence.work).tolist())
     chosen: tuple[list[Tries], list[Tries]] = [], []  # from the order level on, from the line level on
-    untold: list[
-        tuple[int, int]
-    ] = []  # what is left out: the application of the batch, and the one that tells why it did not apply
+    # What is left out: the application of the batch, and the one that tells why it did not apply.
+    untold: list[tuple[np.int64, np.int64]] = []
     for field, own, at, first in zip(fields, tries, tried.at, tried.first, strict=True):
         ranking = _Ranking(work, apps, field, at, cost[first : first + len(at)], tried.outcome)
         winner = ranking.of(np.arange(len(at)))
@@ -142,16 +146,16 @@ def _decide(
             chosen[1].append(Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True))
             continue
         for place in (~field.takes_part[winner]).nonzero()[0].tolist():
-            other = ranking.of(field.takes_part[:, place].nonzero()[0])
-            untold.append((int(field.app[field.rival[place]]), int(at[other, field.rival[place]])))
+            rival = field.rival[place]
+            untold.append((field.app[rival], at[ranking.of(field.takes_part[:, place].nonzero()[0]), rival]))
         # An order promotion that does not apply leaves no trace, so what all together have left may be what the winner leaves.
         if runs_lines or not ranking.is_of(winner, outcome.is_applied[field.app]):
             chosen[runs_lines].append(Tries(field, own.takes_part[winner : winner + 1]))
     for own_state, ways, from_lines in ((states[-1], chosen[0], False), (states[0], chosen[1], True)):
         if ways:
             _adopt(work, outcome, _tried(work, apps, own_state, ways), from_lines=from_lines)
-    for app, told_by in untold:
-        _tell(outcome, app, tried.outcome, told_by)
+    if untold:
+        _tell(outcome, tried.outcome, np.array(untold, np.int64))
 
 
 def _rows(work: Work, apps: Applications, field: Field, *, runs_lines: bool) -> Bools:
@@ -274,11 +278,13 @@ def _without(block: Adjustment, is_gone: Bools) -> Adjustment:
     return Adjustment._make(column[~is_gone] for column in block) if is_gone.any() else block
 
 
-def _tell(outcome: Outcome, app: int, tried: Outcome, told_by: int) -> None:
-    """Tell why a rival that is left out did not apply: what it says of itself where it takes part, or that others are better."""
+def _tell(outcome: Outcome, tried: Outcome, untold: Int64s) -> None:
+    """Tell why rivals (n, 2) that are left out did not apply: what they say of themselves where they take part, or that others are better."""
+    app, told_by = untold.T
     for name in _TOLD:
         getattr(outcome, name)[app] = getattr(tried, name)[told_by]
-    if outcome.is_applied[app]:
+    app = app[outcome.is_applied[app]]
+    if app.size:
         outcome.is_applied[app] = False
         outcome.reason[app], outcome.slot[app] = Reason.NOT_BEST, -1
         outcome.needed[app], outcome.unit[app] = 0, Unit.NONE
@@ -297,10 +303,15 @@ class _Ranking:
         self._ids = [work.promotions.id[rule] for rule in apps.rule[field.app].tolist()]
         self._field = field
         self._is_order_level = apps.rule[field.app] >= work.promotions.n_line_level
-        self._is_applied = outcome.is_applied[at] & (at >= 0)
-        self._n_applied = self._is_applied.sum(axis=1)
+        self._is_applied = np.append(outcome.is_applied, False)[at]
         self._n_left_out = (~field.takes_part).sum(axis=1)
         self.total = total
+        # The rank by the total and then by how many apply; equals have one.
+        n_applied = self._is_applied.sum(axis=1)
+        order = np.lexsort((n_applied, total))
+        is_worse = (total[order[1:]] != total[order[:-1]]) | (n_applied[order[1:]] != n_applied[order[:-1]])
+        self._rank = np.zeros(order.size, np.int64)
+        self._rank[order[1:]] = np.cumsum(is_worse)
 
     def is_of(self, combination: int, is_applied: Bools) -> bool:
         """Whether the order promotions that apply in a combination are those among some that do (n_live,)."""
@@ -309,9 +320,8 @@ class _Ranking:
 
     def of(self, chosen: Int64s) -> int:
         """The best of some combinations."""
-        for column in (self.total, self._n_applied):
-            values = column[chosen]
-            chosen = chosen[values == values.min()]
+        rank = self._rank[chosen]
+        chosen = chosen[rank == rank.min()]
         if chosen.size > 1:
             applied, which = np.unique(self._is_applied[chosen], axis=0, return_inverse=True)
             first = min(range(len(applied)), key=lambda one: self._names(applied[one]))
