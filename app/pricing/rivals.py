@@ -30,8 +30,8 @@ class Field(NamedTuple):
     is_whole: bool  # its order promotions are open to all of its lines, so that only the sums of these matter to them
 
 
-def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome, leaves: Bools | None) -> list[Field]:
-    """The baskets in which combinations have to be tried, after all have taken part, but those that are left."""
+def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> list[Field]:
+    """The baskets in which combinations have to be tried, after all have taken part."""
     if live.size == 0:
         return []
     by_sequence = _may_win_by_sequence(work, apps, live, outcome)
@@ -39,8 +39,6 @@ def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome, le
     is_maybe[apps.basket[outcome.is_short]] = True
     found: list[Field] = []
     is_maybe |= by_sequence
-    if leaves is not None:
-        is_maybe &= ~leaves
     baskets = is_maybe.nonzero()[0]
     bounds = np.searchsorted(apps.basket[live], (baskets, baskets + 1)).T.tolist()
     known: dict[tuple[bytes, int], _Rivals] = {}

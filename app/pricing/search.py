@@ -32,12 +32,16 @@ class State(NamedTuple):
 def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Outcome:
     """Run the applications that take part and change the lines' running amounts.
 
-    `leaves` are baskets (n_baskets,) of which no combination is tried.
+    `leaves` are baskets (n_baskets,) that go another way if a condition of theirs may hold: they take no turns.
     """
     outcome = nothing_yet(apps.rule.size)
     if apps.rule.size == 0:
         return outcome
     live = judge_before(work, apps, outcome)
+    if leaves is not None:
+        is_left = leaves[apps.basket[live]]
+        outcome.reason[live[is_left]] = Reason.NOT_BEST
+        live = live[~is_left]
     is_order_level = apps.rule[live] >= work.promotions.n_line_level
     is_best = work.policy.selection == "best"
     states = [_state(work.lines)] if is_best else []
@@ -49,7 +53,7 @@ def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Out
         states += [_state(work.lines)] if is_best else []
         take_order_level(work, apps, live[is_order_level], outcome)
     if is_best:
-        _select(work, apps, live, outcome, states, leaves)
+        _select(work, apps, live, outcome, states)
     return outcome
 
 
@@ -57,11 +61,9 @@ def _state(lines: Lines) -> State:
     return State(lines.running_minor.copy(), lines.is_exclusively_taken.copy())
 
 
-def _select(
-    work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State], leaves: Bools | None
-) -> None:
+def _select(work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State]) -> None:
     """Try the combinations of rivals, and let the best of them stand. `states` are before the line level and after it."""
-    fields = fields_of(work, apps, live, outcome, leaves)
+    fields = fields_of(work, apps, live, outcome)
     n_baskets = work.orders.context.size
     is_bounded = np.zeros(n_baskets, np.bool_)
     if outcome.contested is not None:
