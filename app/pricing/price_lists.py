@@ -13,6 +13,7 @@ NO_TIERS: Final = 0
 VOLUME: Final = 1
 GRADUATED: Final = 2
 OPEN_END_MILLI: Final = 2**62
+GROUPS: Final = 0  # segments and levels of customers
 _FIELDS: Final = ("groups", "stores", "channels", "markets")
 
 

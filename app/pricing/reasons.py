@@ -20,7 +20,9 @@ class Reason(IntEnum):
     NO_MATCHING_LINES = 10
     CODE_REDUNDANT = 11
     CODE_INVALID = 12
-    NOT_BEST = 13
+    NO_SHIPPING = 13
+    POINTS_NOT_OFFERED = 14
+    NOT_BEST = 15
 
 
 class Unit(IntEnum):

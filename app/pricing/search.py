@@ -13,7 +13,7 @@ from app.pricing.groups import alone
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.rivals import Field, fields_of
-from app.pricing.stacking import NO_RULE, Adjustment, Applications, Lines, Orders, Outcome, nothing_yet
+from app.pricing.stacking import NO_RULE, Adjustment, Applications, Lines, Outcome, nothing_yet
 from app.pricing.together import Work
 from app.pricing.turns import judge_before, take_line_level, take_order_level
 
@@ -38,6 +38,10 @@ def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Out
     if apps.rule.size == 0:
         return outcome
     live = judge_before(work, apps, outcome)
+    if work.promotions.first_of_shipping < len(work.promotions.id):
+        # These have turns of their own, when all others are done.
+        live = live[apps.rule[live] < work.promotions.first_of_shipping]
+        outcome.is_live[apps.rule >= work.promotions.first_of_shipping] = False
     if leaves is not None:
         is_left = leaves[apps.basket[live]]
         outcome.reason[live[is_left]] = Reason.NOT_BEST
@@ -190,7 +194,7 @@ def _tried(work: Work, apps: Applications, state: State, tries: Sequence[Tries],
     basket, app = (np.concatenate(column) for column in zip(*parts, strict=True))
     copied, first_line, line = _one_line_each(work, state, source) if as_one_line else _copied(work, state, source)
     orders = work.orders
-    own_orders = Orders(first_line, orders.context[source], orders.orders[source], orders.spend_minor[source])
+    own_orders = orders.copied(source, first_line)
     by_sequence_of_any = by_sequence if by_sequence.any() else None
     copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence_of_any, notes_short=False)
     if as_one_line:

@@ -42,6 +42,19 @@ class Orders:
     context: Int64s  # column of the facts
     orders: Int64s  # of the customer, or ABSENT
     spend_minor: Int64s  # of the customer, or ABSENT
+    shipping_minor: Int64s | None = None  # as stated, or ABSENT; None where nobody asks
+    has_points: Bools | None = None  # the policy has a points program in the currency; None where nobody asks
+
+    def copied(self, source: Int64s, first_line: Int64s) -> "Orders":
+        """Copies of some orders (n,), whose lines begin at `first_line` (n + 1,)."""
+        return Orders(
+            first_line,
+            self.context[source],
+            self.orders[source],
+            self.spend_minor[source],
+            None if self.shipping_minor is None else self.shipping_minor[source],
+            None if self.has_points is None else self.has_points[source],
+        )
 
     def sums(self, values: Int64s) -> Int64s:
         """The sum of values (n_lines,) over each order (n_baskets,)."""
@@ -60,9 +73,10 @@ class Applications(NamedTuple):
 
 
 class Adjustment(NamedTuple):
-    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order.
+    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order and of its shipping.
 
-    A give-back has the guardrail as `rule`; `is_order_level` marks what an order promotion took of a line. Both are the same all through a block.
+    A give-back has the guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
+    order promotion took of a line. Both are the same all through a block.
     """
 
     where: Int64s
@@ -96,6 +110,7 @@ class Outcome:
     next_times: Int64s
     on_lines: list[Adjustment] = field(default_factory=list)
     on_orders: list[Adjustment] = field(default_factory=list)
+    on_shipping: list[Adjustment] = field(default_factory=list)
     contested: Contested | None = None  # None where there was no contest
     is_searched: Bools | None = None  # (n_baskets,) combinations of rivals were tried; None where in no basket
     is_bounded: Bools | None = None  # (n_baskets,) not all of them were

@@ -46,8 +46,11 @@ class Table[K, V](dict[K, V]):
 UNIT_PRICES: Final[Table[int, str]] = Table(lambda unit_e4: f'"{format_e4(unit_e4)}"')
 QUANTITIES: Final[Table[int, str]] = Table(lambda milli: f'"{format_milli(milli)}"')
 TEXTS: Final[Table[str, str]] = Table(json_text)
+IDS: Final[Table[str, bytes]] = Table(_ENCODER.encode)
 ID_STARTS: Final[Table[str, bytes]] = Table(lambda line_id: b',{"id":' + _ENCODER.encode(line_id))  # of a line behind another
-ENTRIES: Final[Table[str, bytes]] = Table(str.encode)  # one object for each entry, however many lines tell it
+ENTRIES: Final[Table[str, bytes]] = Table(
+    lambda entry: b"," + entry.encode()
+)  # behind another; one object, however many lines tell it
 
 
 class Phrases:

@@ -28,8 +28,8 @@ from app.pricing.rewards import BASE_POLICY
 from app.pricing.sale_prices import PERCENT
 from app.pricing.schedule import ROW_STRIDE
 from app.pricing.vocabulary import SEGMENTS, SLOTS
-from app.quotes.memo import price_and_encode
-from loadtests.bench.core import book_of, understood
+from app.quotes.memo import price_with
+from loadtests.bench.core import book_of, lines_only, understood
 from loadtests.books import Documents, basket, shop
 
 SIZES: Final = (100, 1_000, 10_000)
@@ -90,12 +90,12 @@ def main(rounds: int, n_skus: int, n_promotions: int) -> None:
         assert np.array_equal(price_loop(tables, asked), expected), "the loop comes to other totals than the engine"
         # The memo learns a context, and what it keeps of it, in the course of several calls.
         for _ in range(20):
-            quotes = price_and_encode(book, baskets, partly)
+            quotes = price_with(lines_only(book), book, baskets, partly)
         assert sum(one.total_minor for one in quotes) == expected.sum(), "the memo comes to other totals than the engine"
         works: dict[str, Callable[[], object]] = {
             "loop": partial(price_loop, tables, asked),
             "engine": partial(price_line_level, book, baskets),
-            "memo": partial(price_and_encode, book, baskets, partly),
+            "memo": partial(price_with, lines_only(book), book, baskets, partly),
             "reading": partial(asked_of, book, baskets),
         }
         for _ in range(rounds):

@@ -5,12 +5,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from tests.reference.allocation import allocate_within
+from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
 from tests.reference.conditions import Turn, facts_of, looks_at_running_order, named_attributes
 from tests.reference.lines import Line
 from tests.reference.rewards import Across, Each, Unreached, falls_short, ladder_of, reward_of
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
 from tests.reference.times import is_active
+
+LEVELS = ("line", "order", "shipping")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Outcome:
     next_benefit: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
     applied_to_order: list[str] = field(default_factory=list)
+    gifts: list[Body] = field(default_factory=list)
+    multiplied: list[Multiplied] = field(default_factory=list)
+    shipping: Shipping = field(default_factory=lambda: Shipping(None))
     took: list[tuple[str, Line]] = field(default_factory=list)  # what took something of which line, in sequence
     short: dict[str, list[str]] = field(default_factory=dict)  # who took of what those measure that fall short
     told: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # where each candidate stands among what is told
@@ -51,7 +57,7 @@ def codes_given(shop: Shop, request: Request) -> Given:
         if code in request.codes[:index]:
             continue  # the same code twice is one code
         rule = promotion_of.get(code)
-        if rule is None or not _is_on(shop, request, shop.each("promotions").get(rule)):
+        if rule is None or not _is_on(shop, request, rule):
             invalid.append((index, {"code": code, "reason": "code_invalid"}))
         elif rule in naming:
             redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
@@ -60,11 +66,12 @@ def codes_given(shop: Shop, request: Request) -> Given:
     return Given(naming, redundant, invalid)
 
 
-def _is_on(shop: Shop, request: Request, promotion: Body | None) -> bool:
+def _is_on(shop: Shop, request: Request, rule: str) -> bool:
+    promotion = shop.each("promotions").get(rule)
     return (
         promotion is not None
         and names_currency(promotion, request.currency)
-        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us)
+        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us, shop.named_days("promotions", rule))
     )
 
 
@@ -83,15 +90,15 @@ def candidates_of(shop: Shop, request: Request, lines: Sequence[Line], given: Gi
     """Return the candidates in their sequence, and what a code names without any line in its scope."""
     exclusive_wins = shop.policy("exclusive_wins") and shop.policy("selection") == "priority"
 
-    def place(rule: str) -> tuple[bool, int, bool, int, str]:
+    def place(rule: str) -> tuple[int, int, bool, int, str]:
         body = shop.each("promotions")[rule]
         follows = exclusive_wins and not body.get("exclusive")
-        return body["level"] == "order", body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
+        return LEVELS.index(body["level"]), body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
 
     found: list[Candidate] = []
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
-        if not _is_on(shop, request, promotion) or (promotion.get("requires_code") and rule not in given.naming):
+        if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
         scope = [at for at, line in enumerate(lines) if has(promotion.get("scope"), line.sku, shop.each("products"))]
@@ -112,7 +119,7 @@ def run_promotions(
 
     `closed` has places of lines for which contests have made a promotion not eligible.
     """
-    outcome = Outcome()
+    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
     facts = facts_of(shop, request)
     for one in candidates:
         rule, named, number = one.rule, one.named, one.number
@@ -121,29 +128,42 @@ def run_promotions(
             outcome.told[rule] = 2, given.naming[rule][0], number
             continue
         scope = [lines[place] for place in one.scope]
-        outcome.told[rule] = (1, 0, number) if one.promotion["level"] == "order" else (0, one.scope[0], number)
+        outcome.told[rule] = (1, 0, number) if one.promotion["level"] != "line" else (0, one.scope[0], number)
         lost = [(rule, place) in closed for place in one.scope]
-        why = _take_turn(shop, rule, named, Turn(facts, lines, scope), outcome, lost)
+        why = _take_turn(shop, request, one, Turn(facts, lines, scope), outcome, lost)
         if why is None:
             outcome.applied.append(rule)
         else:
             outcome.not_applied.append({"rule": rule, **named, **why})
     outcome.sort()
+    fund(shop, lines, outcome.adjustments, outcome.shipping.adjustments)
     return outcome
 
 
-def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome, lost: Sequence[bool]) -> Body | None:
+def _take_turn(shop: Shop, request: Request, one: Candidate, turn: Turn, outcome: Outcome, lost: Sequence[bool]) -> Body | None:
     """Apply one candidate; return why it did not apply, None where it did."""
-    promotion = shop.each("promotions")[rule]
+    rule, promotion, named = one.rule, one.promotion, one.named
     condition = promotion.get("conditions")
     if condition is not None and not turn.holds(condition):
-        if Turn(turn.facts, _untouched(turn.order), _untouched(turn.scope)).holds(condition):
+        is_of_lines = promotion["level"] != "shipping"
+        if is_of_lines and Turn(turn.facts, _untouched(turn.order), _untouched(turn.scope)).holds(condition):
             _fall_short(rule, condition, turn, outcome)
         return turn.reason(condition)
+    shown = {
+        "kind": promotion["kind"],
+        "rule": rule,
+        "revision": shop.revision("promotions", rule),
+        "name": promotion["name"],
+        **named,
+    }
+    if promotion["level"] == "shipping":
+        return take_shipping(shop, promotion, shown, turn, outcome.shipping)
     blocks = [_block(shop, promotion, line, outcome, is_lost) for line, is_lost in zip(turn.scope, lost, strict=True)]
     eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
     if not eligible:
         return {"reason": blocks[0]}
+    if promotion["kind"] in ("gift", "points"):
+        return _give(shop, request, promotion, shown, eligible, outcome)
     if falls_short(promotion, turn.scope, _untouched(turn.scope), turn.facts):
         _fall_short(rule, condition, turn, outcome)
     ladder = ladder_of(promotion, turn.scope, turn.facts)
@@ -153,13 +173,6 @@ def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome,
     reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
     if isinstance(reward, Unreached):
         return reward.entry
-    shown = {
-        "kind": promotion["kind"],
-        "rule": rule,
-        "revision": shop.revision("promotions", rule),
-        "name": promotion["name"],
-        **named,
-    }
     if promotion["level"] == "order":
         assert isinstance(reward, Across)
         has_applied = _apply_to_order(shop, promotion, shown, reward.amount, eligible, outcome)
@@ -184,6 +197,18 @@ def _fall_short(rule: str, condition: Body | None, turn: Turn, outcome: Outcome)
     measured = turn.order if looks_at_running_order(condition) else turn.scope
     before = [taker for taker, line in outcome.took if any(line is one for one in measured)]
     outcome.short[rule] = sorted(set(before))
+
+
+def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome) -> Body | None:
+    """Apply what takes no amount: a gift, or a multiplier of points."""
+    if promotion["kind"] == "gift":
+        outcome.gifts.append(gift_of(shop, request, promotion["params"], shown))
+    elif request.currency in shop.policy("points"):
+        outcome.multiplied.append(Multiplied(shown, promotion["params"]["multiplier"], eligible))
+    else:
+        return {"reason": "points_not_offered"}
+    outcome.applied_to_order.append(shown["rule"])
+    return None
 
 
 def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome, is_lost: bool) -> str | None:

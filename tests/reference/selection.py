@@ -41,6 +41,12 @@ def select(shop: Shop, request: Request, lines: list[Line], given: Given) -> tup
     search = Search(shop, request, lines, given)
     is_best = shop.policy("selection") == "best"
     run = search.best() if is_best else search.run(frozenset(), has_contests=False)
+    run.outcome.multiplied = [
+        replace(
+            each, lines=[line for line, chosen in zip(lines, run.lines, strict=True) if any(chosen is one for one in each.lines)]
+        )
+        for each in run.outcome.multiplied
+    ]
     for line, chosen in zip(lines, run.lines, strict=True):
         line.running, line.adjustments, line.applied = chosen.running, chosen.adjustments, chosen.applied
     return run.outcome, "bounded" if run.is_bounded else "exact"
@@ -53,7 +59,8 @@ class Search:
         self.shop, self.request, self.lines, self.given = shop, request, lines, given
         self.facts = facts_of(shop, request)
         self.candidates = candidates_of(shop, request, lines, given)
-        self.live = [one for one in self.candidates if one.scope and self._may_hold(one)]
+        of_lines = [one for one in self.candidates if one.scope and one.promotion["level"] != "shipping"]
+        self.live = [one for one in of_lines if self._may_hold(one)]
         self.open = {
             one.rule: {at for at in one.scope if not (one.promotion.get("not_on_sale") and lines[at].is_on_sale)}
             for one in self.live

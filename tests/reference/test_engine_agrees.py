@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.pricing.book import BookError
 from tests.reference.agreement import compiled, difference, engine_replies, reference_reply
 from tests.reference.campaign import Tally, disagreement
 from tests.reference.generate import random_basket, random_book, random_instant
@@ -24,7 +23,6 @@ def test_engine_agrees_with_reference(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert differences == []
     assert tally.lines > 20 * BOOKS
-    assert tally.unpublishable < BOOKS / 10
     assert tally.ties > 0.05 * tally.roundings
     with capsys.disabled():
         print(f"\nreference: {tally}, seeds {seeds[0]} to {seeds[-1]}, 0 differences")
@@ -42,10 +40,7 @@ def test_batch_equals_its_baskets_one_by_one() -> None:
         documents = random_book(rng)
         at_us = random_instant(rng)
         bodies = [random_basket(rng, documents) for _ in range(BASKETS)]
-        try:
-            book = compiled(documents, {}, at_us)
-        except BookError:
-            continue
+        book = compiled(documents, {}, at_us)
         together = engine_replies(book, bodies, [at_us] * BASKETS)
         alone = [engine_replies(book, [body], [at_us])[0] for body in bodies]
 
