@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Ta
 from app.pricing.money import E4, PPM, parse_decimal
 from app.pricing.points import EARN_MAX, WORTH_MINOR_MAX
 from app.resources.fields import Body, Currency, Percent, PositiveAmount
-from app.resources.not_available import not_available
 from app.resources.resource import Resource
 
 WORTH_PATTERN: Final = r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,4})?$"
@@ -50,7 +49,7 @@ class Policy(Body):
     """One for the whole price book."""
 
     rounding: Literal["half_up", "half_even", "half_down"] = "half_up"
-    rounding_level: Annotated[Literal["line"], not_available("line")] = "line"
+    rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Literal["largest", "first", "last", "nearest"] = "largest"
     selection: Literal["best", "priority"] = "best"

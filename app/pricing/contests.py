@@ -114,12 +114,15 @@ def _won(work: Work, rule: Int64s, line: Int64s, wanted: Wanted, bars: Int64s) -
     in_set = table[np.arange(row_line.size) + (first[pattern] - first_row)[row_line]]
     own_line = line[on_line.starts][row_line]
     running, lowest = work.lines.subtotal_minor[own_line], work.lines.lowest_minor[own_line]
+    needs_code = None if work.lines.shown_lowest_minor is None else work.promotions.requires_code[rule]
     has_taken = np.zeros(in_set.shape, np.bool_)
     for place in range(size):
         row = in_set[:, place].nonzero()[0]
         before = running[row]
-        amount = wanted.at(pair_at[row_line[row], place]).of(before, 0, row.size, work.policy)
-        running[row] = np.maximum(before - amount, lowest[row])
+        pair = pair_at[row_line[row], place]
+        amount = wanted.at(pair).of(before, 0, row.size, work.policy)
+        least = lowest[row] if needs_code is None else work.lines.lowest_for(own_line[row], needs_code[pair])
+        running[row] = np.minimum(np.maximum(before - amount, least), before)
         has_taken[row, place] = amount > 0
     winner = _winners(running, has_taken, row_line, first_row, in_set, rule[pair_at], work.promotions.id)
     is_turned = (winner != first_row) | (has_taken[first_row] != in_set[first_row]).any(axis=1)

@@ -228,10 +228,12 @@ def _copied(work: Work, state: State, source: Int64s) -> tuple[Lines, Int64s, In
         lines.list_minor[line],
         lines.subtotal_minor[line],
         lines.lowest_minor[line],
-        lines.floor_rule[line],
+        lines.lowest_rule[line],
         lines.is_on_sale[line],
         state.running_minor[line],
         state.is_exclusively_taken[line],
+        None if lines.shown_lowest_minor is None else lines.shown_lowest_minor[line],
+        None if lines.shown_lowest_rule is None else lines.shown_lowest_rule[line],
     )
     return copied, first_line, line
 

@@ -76,14 +76,14 @@ class Writer:
         self.promotions = PromotionTexts(
             book, priced.applications, priced.outcome, priced.lines.basket, n_baskets=len(baskets), codes=self.codes
         )
-        skus = self._skus(baskets)
+        self.skus = self._skus(baskets)  # of the kept lines
         self.beyond: list[BeyondText] | None = None
         if priced.beyond is not None:
             on_shipping = self.promotions.on_shipping
             self.beyond = beyond_texts(book, baskets, priced.beyond, on_shipping=on_shipping, codes=self.codes)
-        self.starts, self.steps = self._starts(skus)
+        self.starts, self.steps = self._starts(self.skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
-        self.tier_benefits = self._tier_benefits(skus)
+        self.tier_benefits = self._tier_benefits(self.skus)
         # Where each kept line stands in its request.
         self.offsets: list[int] = (priced.lines.kept - priced.first_asked[priced.lines.basket]).tolist()
         self.tails = self._tails()

@@ -4,7 +4,7 @@ What a line costs depends on its context, its SKU and its quantity, unless a pro
 in it: then it depends on those lines too. So a line is learned alone, and lines that feel one another are learned together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.money import Bools
+from app.pricing.price_lists import MIX_BY_NAME, MIX_SKU, NO_MIX
 from app.pricing.quote import disputed_lines, price_line_level
 from app.pricing.reasons import Reason
 from app.quotes.encode import Writer
@@ -43,8 +44,8 @@ class Offers(NamedTuple):
 class Rest(NamedTuple):
     """What is asked of a line only where it is not simply joined to the others. Promotions go by their numbers in the memo."""
 
-    told: dict[int, bytes]  # of each candidate, in sequence: a comma and why it did not apply; empty where it did
-    summing: frozenset[int]  # candidates that feel other lines of their scope
+    told: dict[int, bytes]  # of each candidate, in sequence: a comma and why it did not apply; empty where it did, and of a mix
+    summing: frozenset[int]  # candidates that feel other lines of their scope, and the mix that the line counts in
     for_order: ForOrder
 
 
@@ -104,6 +105,9 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
         told[line][number] = texts[app]
         if sums:
             summing[line].append(number)
+    for line, mix in _mixes(writer):
+        told[line][numbers[mix]] = b""
+        summing[line].append(numbers[mix])
     offers = _offers(writer, numbers)
     # Of a basket without kept lines nothing is used, and the next one begins at the same line.
     by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
@@ -131,6 +135,16 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
             zip(_order_columns(writer), *(column.tolist() for column in amounts), strict=True)
         )
     ]
+
+
+def _mixes(writer: Writer) -> Iterator[tuple[int, str]]:
+    """The lines whose tiers count together with others, with what they share: no id of a promotion has a space."""
+    entries, lines = writer.book.entries, writer.priced.lines
+    if entries.mix.size:
+        mix = entries.mix[lines.entry]
+        at = (mix != NO_MIX).nonzero()[0]
+        for line, number in zip(at.tolist(), mix[at].tolist(), strict=True):
+            yield line, f"sku {writer.skus[line]}" if number == MIX_SKU else f"mix {entries.mix_names[number - MIX_BY_NAME]}"
 
 
 def _texts_by_app(writer: Writer) -> list[bytes]:
@@ -179,7 +193,7 @@ def _order_columns(writer: Writer) -> list[bytes]:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         lines.sale >= 0,
         priced.is_exclusively_taken,
         disputed_lines(writer.book, priced),

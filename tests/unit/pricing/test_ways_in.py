@@ -182,7 +182,7 @@ def _lines_of(book: PriceBook, priced: Priced) -> LineLevel:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         np.asarray(lines.sale >= 0, np.bool_),
         priced.is_exclusively_taken,
         disputed_lines(book, priced),

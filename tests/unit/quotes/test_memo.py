@@ -4,6 +4,9 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+import pytest
+
+from app.pricebook.document_table import table_of
 from app.pricebook.documents import replace_documents
 from app.pricing.basket import Basket
 from app.pricing.book import BookError, BookRows, Document, PriceBook
@@ -15,8 +18,10 @@ from app.quotes.memo import Lines, Memo, hand_over, memo_of, price_and_encode, p
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
+from tests.reference.builders import prices
 from tests.reference.generate import random_basket, random_book, random_instant
 from tests.reference.generate_changes import random_change
+from tests.reference.shop import Body
 
 
 def by_engine(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
@@ -179,7 +184,7 @@ def test_what_is_handed_over_is_what_the_next_book_says() -> None:
         rng = Random(seed)
         documents = random_book(rng)
         at_us = random_instant(rng)
-        bodies = {name: {key: Document(body, 1) for key, body in own.items()} for name, own in documents.items()}
+        bodies = {name: table_of({key: Document(body, 1) for key, body in own.items()}) for name, own in documents.items()}
         rows = BookRows(1, at_us, bodies)
         try:
             book = compile_price_book(rows)
@@ -202,7 +207,74 @@ def test_what_is_handed_over_is_what_the_next_book_says() -> None:
             assert by_memo(book, baskets) == by_engine(book, baskets)
             handed += known > 0 and skus_touched(book, after) is not None
             book, rows = after, changed
-    assert handed > 60
+    assert handed > 100
+
+
+@pytest.mark.parametrize("resource", ["prices", "signals-competitors"])
+def test_a_rung_is_forgotten_when_the_one_below_it_moves(resource: str) -> None:
+    documents: dict[str, dict[str, Body]] = {
+        "prices": prices(GOOD="1000", BETTER="1100", OTHER="1000"),
+        "ladders": {
+            "l": {"currency": "USD", "reference": "list", "rungs": [{"sku": "GOOD"}, {"sku": "BETTER", "gap_amount": "100"}]}
+        },
+        "strategies": {
+            "s": {
+                "kind": "competitor",
+                "scope": {"include": {"skus": ["GOOD"]}},
+                "currency": "USD",
+                "params": {"against": "rival", "percent": "100"} if resource == "signals-competitors" else {"against": "nobody"},
+            }
+        },
+        "signals-competitors": {
+            "GOOD|rival|USD": {
+                "sku": "GOOD",
+                "competitor": "rival",
+                "currency": "USD",
+                "unit_price": "1000",
+                "in_stock": True,
+                "at": "2026-01-01T00:00:00Z",
+            }
+        },
+    }
+    bodies = {name: table_of({key: Document(body, 1) for key, body in own.items()}) for name, own in documents.items()}
+    rows = BookRows(1, 0, bodies)
+    book = compile_price_book(rows)
+    body = {"currency": "USD", "lines": [{"id": "1", "sku": sku, "quantity": 1} for sku in ("BETTER", "OTHER")]}
+    baskets = [as_basket(body, 1_800_000_000_000_000)]
+    for number in range(3):
+        # By other names, so that the lines are learned and not the whole basket.
+        renamed = [basket._replace(line_ids=[f"{number}", f"{number}b"]) for basket in baskets]
+        assert by_memo(book, renamed)[0].total_minor == 2100
+    key = "GOOD|default|USD|" if resource == "prices" else "GOOD|rival|USD"
+    moved = {**documents[resource][key], "unit_price": "1050"}
+    after = compile_price_book(BookRows(2, 0, replace_documents(bodies, [(resource, key, Document(moved, 2))])), book)
+    hand_over(book, after)
+
+    assert memo_of(after).n_lines > 0
+    assert by_memo(after, baskets)[0].total_minor == 2150
+
+
+def test_memo_equals_engine_across_the_boundaries_of_time() -> None:
+    changed = 0
+    for seed in range(60):
+        rng = Random(seed)
+        documents = random_book(rng)
+        try:
+            book = compiled(documents, {}, random_instant(rng))
+        except BookError:
+            continue
+        if not book.strategies.kinds:
+            continue
+        bodies = [random_basket(rng, documents) for _ in range(4)]
+        boundaries = rng.sample(book.boundaries_s, min(5, len(book.boundaries_s)))
+        seconds = [second + offset for second in boundaries for offset in (-1, 0, 1)]
+        baskets = [as_basket(body, second * 10**6) for body in bodies for second in seconds if second > 0]
+        expected = by_engine(book, baskets)
+
+        for _ in range(3):  # a context is known at its second sight, a line at its second sight there
+            assert by_memo(book, baskets) == expected
+        changed += len({one.total_minor for one in expected[: len(seconds)]}) > 1
+    assert changed > 5
 
 
 def test_line_is_priced_anew_when_a_schedule_changes_it() -> None:
