@@ -183,6 +183,9 @@ class Metrics(Collector):
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
+        self.selection_bounded = self._counter(
+            "pricing_selection_bounded_total", "Quotes for which not every combination of promotions was tried."
+        )
         self.loop_lag_seconds = self._histogram("pricing_loop_lag_seconds", "How late the event loop woke a timer.")
         self.background_failures = self._counter(
             "pricing_background_failures_total", "Failures of background tasks, which go on.", Label("task", room=30)

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Ta
 from app.pricing.money import E4, PPM, parse_decimal
 from app.pricing.points import EARN_MAX, WORTH_MINOR_MAX
 from app.resources.fields import Body, Currency, Percent, PositiveAmount
-from app.resources.not_available import not_available
 from app.resources.resource import Resource
 
 WORTH_PATTERN: Final = r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,4})?$"
@@ -53,7 +52,7 @@ class Policy(Body):
     rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Literal["largest", "first", "last", "nearest"] = "largest"
-    selection: Annotated[Literal["priority"], not_available("priority")] = "priority"
+    selection: Literal["best", "priority"] = "best"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
     cash_rounding: Annotated[

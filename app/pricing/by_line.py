@@ -112,6 +112,7 @@ class ByLine:
     wanted: Wanted
     cell: Int64s | None  # of the promotion's group on the line
     is_on_sale: Bools | None  # the line is, and the promotion does not apply then
+    is_lost: Bools | None  # others have won the line
     taken_minor: Int64s
     given_back_minor: Int64s
     is_blocked: Bools | None  # None: there is no exclusive promotion
@@ -126,6 +127,8 @@ class ByLine:
         wanted = self.wanted.of(running, low, high, policy)
         if self.is_on_sale is not None:
             wanted *= ~self.is_on_sale[low:high]
+        if self.is_lost is not None:
+            wanted *= ~self.is_lost[low:high]
         if self.is_blocked is not None:
             is_blocked = self.is_blocked[low:high] = taken.is_blocked(self.app[low:high], line)
             wanted *= ~is_blocked

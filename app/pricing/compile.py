@@ -215,7 +215,11 @@ class _Compiler:
 
     def _promotions(self, policy: Policy) -> tuple[Vocabulary, Compiled]:
         earlier, compared = self.earlier, self.compared
-        if earlier is not None and self._is_same("attributes") and policy.exclusive_wins == earlier.policy.exclusive_wins:
+        if (
+            earlier is not None
+            and self._is_same("attributes")
+            and policy.runs_exclusive_first == earlier.policy.runs_exclusive_first
+        ):
             names = promotions_to_read(earlier, compared)
             if names == set() and compared.is_untouched("coupons"):
                 return earlier.vocabulary, Compiled(earlier.promotions, earlier.sources.patterns["promotions"], [])
@@ -231,7 +235,7 @@ class _Compiler:
             self.assortment,
             vocabulary,
             self.currency_rows,
-            policy.exclusive_wins,
+            policy.runs_exclusive_first,
             self.rows.published_at_us,
             lambda name: self.compared.named_days("promotions", name),
         )

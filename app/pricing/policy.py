@@ -16,10 +16,16 @@ class Policy(NamedTuple):
     rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Remainder = "largest"
+    selection: Literal["best", "priority"] = "best"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
     cash_rounding: Increments = ()
     points: Programs = ()
+
+    @property
+    def runs_exclusive_first(self) -> bool:
+        """Whether exclusive promotions come first in their lane."""
+        return self.exclusive_wins and self.selection == "priority"
 
     @property
     def grain_e4(self) -> int:

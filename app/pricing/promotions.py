@@ -43,6 +43,7 @@ class Promotions(NamedTuple):
     is_contextual: Bools  # its condition looks at no amount or quantity of the order or of a scope
     is_local: Bools  # what it takes of a line depends on the context and that line alone
     is_by_line: Bools  # of the line promotions: lines of its scope need not take their turns together
+    measures_running: Bools  # the step that it gives is reached by running amounts
     needs_order: Bools  # a line promotion with a condition on the order's amounts
     uses_units: Bools  # units of lines serve its sets, and no other's
     kind: Int64s
@@ -86,6 +87,7 @@ class Piece(NamedTuple):
     is_contextual: bool
     is_local: bool
     is_by_line: bool
+    measures_running: bool
     needs_order: bool
     uses_units: bool
 
@@ -129,6 +131,7 @@ def read_promotion(
         is_contextual,
         is_contextual and level == "line" and kind.is_local(params),
         level == "line" and kind.is_by_line(params) and not any(node.is_running for node in tree),
+        kind.measures_running(params),
         needs_order,
         kind.uses_units(params),
     )
@@ -192,6 +195,7 @@ def pack_promotions(
         is_contextual=flags(piece.is_contextual for piece in ordered),
         is_local=flags(piece.is_local for piece in ordered),
         is_by_line=flags(piece.is_by_line for piece in ordered),
+        measures_running=flags(piece.measures_running for piece in ordered),
         needs_order=flags(piece.needs_order for piece in ordered),
         uses_units=flags(piece.uses_units for piece in ordered),
         kind=numbers(number_of_kind[body["kind"]] for body in bodies),

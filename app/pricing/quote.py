@@ -17,9 +17,9 @@ from app.pricing.rewards import ABSENT
 from app.pricing.rules import KINDS
 from app.pricing.schedule import is_active
 from app.pricing.scope import candidates, has
+from app.pricing.search import stack
 from app.pricing.stacking import Applications, Lines, Orders, Outcome, applications_of, whole_orders
 from app.pricing.together import Work
-from app.pricing.turns import stack
 from app.pricing.vocabulary import AttributeProblem, read_facts
 
 
@@ -119,6 +119,7 @@ class LineLevel(NamedTuple):
     lowest_rule: Int64s
     is_on_sale: Bools
     is_exclusively_taken: Bools
+    is_disputed: Bools  # which line promotions it has may depend on the order's
 
 
 class OrderPriced(NamedTuple):
@@ -128,6 +129,20 @@ class OrderPriced(NamedTuple):
     applications: Applications
     outcome: Outcome
     beyond: Beyond | None
+    is_undecided: Bools  # (n_baskets,) which promotions take part is decided for lines and order together
+
+
+def disputed_lines(book: PriceBook, priced: Priced) -> Bools:
+    """Which kept lines (n_kept,) may have other line promotions for the sake of the order's."""
+    outcome, apps = priced.outcome, priced.applications
+    is_disputed = np.zeros(priced.total_minor.size, np.bool_)
+    if book.policy.selection == "priority":
+        return is_disputed
+    if outcome.contested is not None:
+        is_disputed |= outcome.contested.is_turned
+    shuts_out = outcome.is_live & book.promotions.is_exclusive[apps.rule] & (apps.rule < book.promotions.n_line_level)
+    is_disputed[apps.line[shuts_out[apps.lines.group]]] = True
+    return is_disputed
 
 
 def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLevel) -> OrderPriced:
@@ -150,9 +165,14 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         np.zeros(level.basket.size, np.int64),  # no order promotion makes sets
     )
     work = Work(book.promotions, KINDS, facts, lines, _orders(book, baskets, contexts, context, first_line), book.policy)
-    outcome = stack(work, apps)
+    is_undecided, is_disputed = np.zeros(len(baskets), np.bool_), np.zeros(len(baskets), np.bool_)
+    is_disputed[level.basket[level.is_disputed]] = True
+    outcome = stack(work, apps, leaves=is_disputed)
+    is_undecided[apps.basket[outcome.is_live]] = True
+    is_undecided &= is_disputed
+    is_undecided[apps.basket[outcome.is_short]] = True
     beyond = go_beyond(book, baskets, work, apps, outcome) if reaches_beyond(book) else None
-    return OrderPriced(lines.running_minor, apps, outcome, beyond)
+    return OrderPriced(lines.running_minor, apps, outcome, beyond, is_undecided)
 
 
 def _order_applications(

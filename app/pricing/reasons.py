@@ -22,6 +22,7 @@ class Reason(IntEnum):
     CODE_INVALID = 12
     NO_SHIPPING = 13
     POINTS_NOT_OFFERED = 14
+    NOT_BEST = 15
 
 
 class Unit(IntEnum):

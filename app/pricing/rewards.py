@@ -149,6 +149,9 @@ class Kind(Protocol):
         A quantity or a figure of the customer is known before, a running spend is not; an amount across lines or a cap ties lines together.
         """
 
+    def measures_running(self, params: Any) -> bool:
+        """Whether the step that it gives is reached by running amounts."""
+
     def uses_units(self, params: Any) -> bool:
         """Whether units of lines serve its sets, and no other set after that."""
 

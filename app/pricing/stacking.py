@@ -1,6 +1,6 @@
 """What promotions work on and what they leave: the lines and orders of a batch, the promotions in its baskets, the outcome."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -38,6 +38,10 @@ class Lines:
         assert self.shown_lowest_minor is not None
         return np.where(needs_code, self.lowest_minor[line], self.shown_lowest_minor[line])
 
+    def untouched(self) -> "Lines":
+        """The lines as if their amounts before promotions were the running ones."""
+        return replace(self, running_minor=self.subtotal_minor)
+
 
 @dataclass(slots=True)
 class Orders:
@@ -49,6 +53,17 @@ class Orders:
     spend_minor: Int64s  # of the customer, or ABSENT
     shipping_minor: Int64s | None = None  # as stated, or ABSENT; None where nobody asks
     has_points: Bools | None = None  # the policy has a points program in the currency; None where nobody asks
+
+    def copied(self, source: Int64s, first_line: Int64s) -> "Orders":
+        """Copies of some orders (n,), whose lines begin at `first_line` (n + 1,)."""
+        return Orders(
+            first_line,
+            self.context[source],
+            self.orders[source],
+            self.spend_minor[source],
+            None if self.shipping_minor is None else self.shipping_minor[source],
+            None if self.has_points is None else self.has_points[source],
+        )
 
     def sums(self, values: Int64s) -> Int64s:
         """The sum of values (n_lines,) over each order (n_baskets,)."""
@@ -80,10 +95,20 @@ class Adjustment(NamedTuple):
     is_order_level: Bools
 
 
+class Contested(NamedTuple):
+    """What contests on lines came to (n_lines,)."""
+
+    has_losers: Bools
+    is_turned: Bools  # the sequence alone could have come to something else
+    is_bounded: Bools  # there were more contestants than are searched
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of each application (n_apps,), and all adjustments."""
 
+    is_live: Bools  # its condition holds or is judged at its turn
+    is_short: Bools  # it measures less at its turn than there was before promotions, and gives something else for it
     is_applied: Bools
     reason: Int64s
     slot: Int64s
@@ -95,6 +120,25 @@ class Outcome:
     on_lines: list[Adjustment] = field(default_factory=list)
     on_orders: list[Adjustment] = field(default_factory=list)
     on_shipping: list[Adjustment] = field(default_factory=list)
+    contested: Contested | None = None  # None where there was no contest
+    is_searched: Bools | None = None  # (n_baskets,) combinations of rivals were tried; None where in no basket
+    is_bounded: Bools | None = None  # (n_baskets,) not all of them were
+
+
+def nothing_yet(n_apps: int) -> Outcome:
+    """The outcome before any promotion has been looked at."""
+    return Outcome(
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.bool_),
+        np.zeros(n_apps, np.int64),
+        np.full(n_apps, -1),
+        np.zeros(n_apps, np.int64),
+        np.zeros(n_apps, np.int64),
+        np.full(n_apps, -1),
+        np.zeros(n_apps, np.int64),
+        np.ones(n_apps, np.int64),
+    )
 
 
 def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: int) -> Applications:

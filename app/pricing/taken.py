@@ -22,6 +22,11 @@ class Taken:
     is_exclusive: Bools | None  # (n_apps,) None where none is
     n_groups: int
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether any application has a group or is exclusive."""
+        return self.group_place is not None or self.is_exclusive is not None
+
     def cell(self, app: Int64s, where: Int64s) -> Int64s:
         """The cell of each application's group (n,) at a place (n,)."""
         assert self.group_place is not None

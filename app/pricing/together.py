@@ -29,6 +29,8 @@ class Work(NamedTuple):
     lines: Lines
     orders: Orders
     policy: Policy
+    by_sequence: Bools | None = None  # (n_baskets,) in which no contest is held; None: there is none such
+    notes_short: bool = False  # whether it is noted what falls short of the amounts before promotions
 
 
 class Live(NamedTuple):
@@ -47,7 +49,8 @@ class Live(NamedTuple):
 class Turned(NamedTuple):
     """What became of applications (n,) at their turn: of those that failed their condition, that no line was open to, and of the others."""
 
-    failed: Int64s  # of the live applications
+    short: Int64s  # of the live applications
+    failed: Int64s
     verdict: Verdict | None  # of those that failed
     closed: Int64s
     closed_reason: Int64s
@@ -67,7 +70,7 @@ class Turned(NamedTuple):
 
 
 _NONE = np.zeros(0, np.int64)
-_NOBODY = Turned(_NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
+_NOBODY = Turned(_NONE, _NONE, None, _NONE, _NONE, _NONE, _NONE > 0, (), _NONE, _NONE, _NONE, _NONE, _NONE, _NONE)
 
 
 def take_turn(work: Work, live: Live, taken: Taken, chosen: Int64s) -> Turned:
@@ -107,7 +110,34 @@ def _judged_late(work: Work, live: Live, chosen: Int64s) -> tuple[Turned, Int64s
     verdict = judge(conditions, work.facts, live.rule[late], work.orders.context[basket], scoped)
     fails = ~verdict.holds
     is_late[is_late] = fails
-    return _NOBODY._replace(failed=late[fails], verdict=verdict.only(fails)), chosen[~is_late]
+    turned = _NOBODY._replace(failed=late[fails], verdict=verdict.only(fails))
+    if turned.failed.size and work.notes_short:
+        turned = turned._replace(short=turned.failed[_would_hold(work, live, turned.failed)])
+    return turned, chosen[~is_late]
+
+
+def _would_hold(work: Work, live: Live, failed: Int64s) -> Bools:
+    """Whether conditions (n,) would hold if the amounts before promotions were the running ones."""
+    basket = live.basket[failed]
+    scoped = Scoped(basket, failed, live.groups, live.line, work.lines.untouched(), work.orders)
+    return judge(work.promotions.conditions, work.facts, live.rule[failed], work.orders.context[basket], scoped).holds
+
+
+def _is_short(work: Work, reward: Reward, rule: Int64s, basket: Int64s, groups: Groups, line: Int64s) -> Bools | None:
+    """Whether the running amounts reach another percentage or amount (n_apps,) than those before promotions; None where none does."""
+    own = work.promotions.measures_running[rule].nonzero()[0]
+    if own.size == 0:
+        return None
+    pair, own_groups = groups.chosen(own)
+    lines, line = work.lines, line[pair]
+    if (lines.running_minor[line] == lines.subtotal_minor[line]).all():
+        return None
+    at = rule[own], basket[own], own_groups, line
+    before, _ = ask(work.promotions, work.kinds, *at, lines.untouched(), work.orders, work.policy)
+    is_short = np.zeros(rule.size, np.bool_)
+    for now, then in ((reward.off_ppm, before.off_ppm), (reward.across_minor, before.across_minor)):
+        is_short[own] |= (0 if now is None else now[own]) != (0 if then is None else then)
+    return is_short
 
 
 def why_kept(live: Live, taken: Taken, chosen: Int64s) -> Int64s:
@@ -157,6 +187,7 @@ def _settle(
     """Limit rewards to what is left, to caps and to guardrails."""
     lines, policy, line, rule, basket = work.lines, work.policy, live.line[pair], live.rule[chosen], live.basket[chosen]
     reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy, is_eligible)
+    is_short = _is_short(work, reward, rule, basket, groups, line) if work.notes_short else None
     running = lines.running_minor[line]
     if is_eligible is not None:
         running = np.where(is_eligible, running, 0)
@@ -198,6 +229,7 @@ def _settle(
         touched = took.nonzero()[0]
         taken.mark(chosen[groups.group[touched]], line[touched])
     return turned._replace(
+        short=turned.short if is_short is None else np.append(turned.short, chosen[is_short]),
         settled=chosen,
         is_applied=is_applied,
         offers=offers,

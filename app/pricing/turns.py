@@ -10,6 +10,7 @@ import numpy as np
 
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
+from app.pricing.contests import contest
 from app.pricing.groups import groups_of
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
@@ -21,34 +22,7 @@ from app.pricing.together import Live, Turned, Work, take_turn, why_kept
 from app.pricing.verdicts import Scoped, judge, judge_by_context
 
 
-def stack(work: Work, apps: Applications) -> Outcome:
-    """Run all applications by their sequence and change the lines' running amounts."""
-    n_apps = apps.rule.size
-    outcome = Outcome(
-        np.zeros(n_apps, np.bool_),
-        np.zeros(n_apps, np.int64),
-        np.full(n_apps, -1),
-        np.zeros(n_apps, np.int64),
-        np.zeros(n_apps, np.int64),
-        np.full(n_apps, -1),
-        np.zeros(n_apps, np.int64),
-        np.ones(n_apps, np.int64),
-    )
-    if n_apps == 0:
-        return outcome
-    live = _judge(work, apps, outcome)
-    if work.promotions.first_of_shipping < len(work.promotions.id):
-        live = live[apps.rule[live] < work.promotions.first_of_shipping]
-    is_order_level = apps.rule[live] >= work.promotions.n_line_level
-    if not is_order_level.any():
-        _take_line_level(work, apps, live, outcome)
-        return outcome
-    _take_line_level(work, apps, live[~is_order_level], outcome)
-    _take_order_level(work, apps, live[is_order_level], outcome)
-    return outcome
-
-
-def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
+def judge_before(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
     """Judge what is known before the turns, and give the applications that are open after it."""
     table = work.promotions.conditions
     context = work.orders.context[apps.basket]
@@ -60,8 +34,8 @@ def _judge(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
             verdict = judge(table, work.facts, apps.rule[own], context[own], scoped)
             outcome.reason[own], outcome.slot[own] = verdict.reason, verdict.slot
             outcome.needed[own], outcome.unit[own] = verdict.needed, verdict.unit
-    is_open: Bools = outcome.reason == Reason.APPLIED
-    return is_open.nonzero()[0]
+    outcome.is_live = outcome.reason == Reason.APPLIED
+    return outcome.is_live.nonzero()[0]
 
 
 def _live(work: Work, apps: Applications, chosen: Int64s, level: Level) -> Live:
@@ -77,7 +51,8 @@ def _live(work: Work, apps: Applications, chosen: Int64s, level: Level) -> Live:
     return Live(level, chosen, rule, apps.basket[chosen], groups, line, is_on_sale, is_taken)
 
 
-def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
+def take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
+    """Let line promotions whose conditions may hold take their turns and change the lines' running amounts."""
     if chosen.size == 0:
         return
     live = _live(work, apps, chosen, "line")
@@ -86,7 +61,7 @@ def _take_line_level(work: Work, apps: Applications, chosen: Int64s, outcome: Ou
     turn = turns_by_line(live.line) if is_by_line.all() else _mixed_turns(work, live, is_by_line)
     n_turns = int(turn.max()) + 1
     own = is_by_line.nonzero()[0]
-    lone, offers = _by_line(work, live, taken, own, turn, n_turns)
+    lone, offers = _by_line(work, live, taken, own, turn, n_turns, outcome)
     if own.size == live.app.size:
         for number in range(n_turns):
             lone.take_turn(number, work.lines, taken, work.policy)
@@ -137,7 +112,8 @@ def _write_lines(
             outcome.on_lines.append(Adjustment(where[at], whose[at], amount[at], flags, flags))
 
 
-def _take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
+def take_order_level(work: Work, apps: Applications, chosen: Int64s, outcome: Outcome) -> None:
+    """Do the same for order promotions, on what the line promotions left."""
     if chosen.size == 0:
         return
     live = _live(work, apps, chosen, "order")
@@ -194,7 +170,9 @@ def _mixed_turns(work: Work, live: Live, is_by_line: Bools) -> Int64s:
     return turns_of_units(both // n_lines, both % n_lines)[unit]
 
 
-def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_turns: int) -> tuple[ByLine, Offers]:
+def _by_line(
+    work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_turns: int, outcome: Outcome
+) -> tuple[ByLine, Offers]:
     """The pairs of the applications that work line by line, laid out by their turns, and what their kinds say besides."""
     pair, groups = live.groups.chosen(own)
     line = live.line[pair]
@@ -202,6 +180,10 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         work.promotions, work.kinds, live.rule[own], live.basket[own], groups, line, work.lines, work.orders, work.policy
     )
     wanted = wanted_of(reward, groups, line, work.lines, work.policy)
+    is_lost = None
+    if work.policy.selection == "best" and taken.keeps_apart:
+        is_on_sale = None if live.is_on_sale is None else live.is_on_sale[pair]
+        is_lost, outcome.contested = contest(work, taken, own[groups.group], live.rule, line, wanted, is_on_sale)
     order, first = by_turn(turn[pair], n_turns)
     app, line, pair = own[groups.group[order]], line[order], pair[order]
     lone = ByLine(
@@ -212,6 +194,7 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         wanted.at(order),
         None if taken.group_place is None else taken.cell(app, line),
         None if live.is_on_sale is None else live.is_on_sale[pair],
+        None if is_lost is None else is_lost[order],
         np.zeros(pair.size, np.int64),
         np.zeros(pair.size, np.int64),
         None if taken.is_exclusive is None else np.zeros(pair.size, np.bool_),
@@ -227,6 +210,7 @@ def _note(live: Live, turned: Turned, outcome: Outcome) -> None:
         at = live.app[turned.failed]
         outcome.reason[at], outcome.slot[at] = turned.verdict.reason, turned.verdict.slot
         outcome.needed[at], outcome.unit[at] = turned.verdict.needed, turned.verdict.unit
+    outcome.is_short[live.app[turned.short]] = True
     outcome.reason[live.app[turned.closed]] = turned.closed_reason
     _note_settled(live.app[turned.settled], turned.is_applied, turned.offers, outcome)
 
@@ -248,7 +232,7 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
     is_applied[lone.app[lone.taken_minor.nonzero()[0]]] = True
     _note_settled(live.app[own], is_applied[own], offers, outcome)
     is_shut = ~lone.is_free
-    for cause in (lone.is_blocked, lone.is_on_sale):
+    for cause in (lone.is_blocked, lone.is_lost, lone.is_on_sale):
         if cause is not None:
             is_shut |= cause
     shut = is_shut.nonzero()[0]
@@ -260,7 +244,8 @@ def _note_by_line(live: Live, lone: ByLine, own: Int64s, offers: Offers, outcome
         is_closed[lone.app[~is_shut]] = False
     closed = is_closed.nonzero()[0]
     why = np.full(live.line.size, Reason.GROUP_TAKEN)
-    for reason, cause in ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.ON_SALE, lone.is_on_sale)):
+    causes = ((Reason.EXCLUSIVE_TAKEN, lone.is_blocked), (Reason.NOT_BEST, lone.is_lost), (Reason.ON_SALE, lone.is_on_sale))
+    for reason, cause in causes:
         if cause is not None:
             why[lone.pair[cause]] = reason
     at = live.app[closed]

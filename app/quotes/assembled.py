@@ -36,6 +36,8 @@ class Assembled:
     benefits: list[bytes] = field(default_factory=list)  # each entry behind a comma
     personal: Sequence[str] = ()
     beyond: BeyondText | None = None
+    is_bounded: bool = False
+    needs_engine: bool = False  # which promotions take part cannot be told from its lines
 
     def reply(self) -> EncodedQuote:
         """Its reply."""
@@ -55,10 +57,11 @@ class Assembled:
             not_applied=_without_first_comma(self.reasons),
             benefits=_without_first_comma(self.benefits),
             personal=self.personal,
+            is_bounded=self.is_bounded,
         )
         discount = self.subtotal_minor - self.total_minor
         total = self.total_minor + beyond.more_minor
-        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
+        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind, self.is_bounded)
 
 
 def _without_first_comma(entries: list[bytes]) -> list[bytes]:
@@ -181,7 +184,7 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
     packed = b"".join([line.rest.for_order.level for one in found for line in one.lines])
     columns = np.ascontiguousarray(np.frombuffer(packed, np.int64).reshape(basket.size, -1).T)
-    numbers, flags = list(columns[:-2]), [column.astype(np.bool_) for column in columns[-2:]]
+    numbers, flags = list(columns[:-3]), [column.astype(np.bool_) for column in columns[-3:]]
     level = LineLevel._make([basket, *numbers, *flags])
     priced = price_order_level(book, [one.basket for one in found], level)
     texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
@@ -191,8 +194,11 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     beyond = None
     if priced.beyond is not None:
         beyond = beyond_texts(book, [one.basket for one in found], priced.beyond, on_shipping=texts.on_shipping, codes={})
+    bounded = priced.outcome.is_bounded
     first = 0
     for number, one in enumerate(found):
+        one.needs_engine = bool(priced.is_undecided[number])
+        one.is_bounded = bounded is not None and bool(bounded[number])
         one.beyond = None if beyond is None else beyond[number]
         reasons = texts.not_applied.get(number)
         if reasons is not None:

@@ -46,6 +46,7 @@ class EncodedQuote(NamedTuple):
     discount_minor: int
     total_minor: int  # shipping included
     discount_by_kind: tuple[tuple[str, int], ...]  # (kind, minor units); a kind may be there more than once
+    is_bounded: bool = False  # not every combination of promotions was tried
 
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -99,6 +100,8 @@ class Writer:
         discount = subtotal - merchandise
         if errors:
             return EncodedQuote(errors, b"", subtotal, discount, total, ())
+        bounded = self.priced.outcome.is_bounded
+        is_bounded = bounded is not None and bool(bounded[number])
         body = reply_body(
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
@@ -110,8 +113,9 @@ class Writer:
             not_applied=(_entries(not_applied),),
             benefits=(_entries(self._benefits(number, basket)),),
             personal=self.personal.get(number, ()),
+            is_bounded=is_bounded,
         )
-        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
+        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number], is_bounded)
 
     def _texts(self, basket: Basket, low: int, high: int) -> list[str]:
         return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]
@@ -257,6 +261,7 @@ def reply_body(
     not_applied: Iterable[bytes],
     benefits: Iterable[bytes],
     personal: Sequence[str],
+    is_bounded: bool,
 ) -> bytes:
     """The members of a reply, in their order; lists are entries without their brackets, the long ones in pieces."""
     amounts = (
@@ -275,6 +280,7 @@ def reply_body(
             *not_applied,
             b'],"next_benefit":[',
             *benefits,
+            b'],"selection":"bounded"' if is_bounded else b'],"selection":"exact"',
             _PERSONALISED[tuple(personal)],
         )
     )
@@ -287,7 +293,7 @@ def _beginning(of: tuple[str, bool | None]) -> bytes:
 
 def _personalised(names: tuple[str, ...]) -> bytes:
     personalised = f'{json_text(bool(names))},"personal_inputs":{json_text(names)}'
-    return f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode()
+    return f',"personalised":{personalised},"disclosures":[]'.encode()
 
 
 _BEGINNINGS: Final[Table[tuple[str, bool | None], bytes]] = Table(_beginning)

@@ -14,7 +14,7 @@ from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.money import Bools
 from app.pricing.price_lists import MIX_BY_NAME, MIX_SKU, NO_MIX
-from app.pricing.quote import price_line_level
+from app.pricing.quote import disputed_lines, price_line_level
 from app.pricing.reasons import Reason
 from app.quotes.encode import Writer
 from app.quotes.figures import HAS_OFFERS, TAX_INCLUDED, Numbering, pack_figures
@@ -82,9 +82,11 @@ def learn(book: PriceBook, baskets: Sequence[Basket], numbers: Numbering) -> lis
 
 
 def _feeling_more(writer: Writer) -> list[int]:
-    """Baskets with a candidate whose condition looks at the whole order."""
-    apps = writer.priced.applications
+    """Baskets with a candidate whose condition looks at the whole order, and those in which rivals compete for all of their lines."""
+    apps, outcome = writer.priced.applications, writer.priced.outcome
     found: list[int] = apps.basket[writer.book.promotions.needs_order[apps.rule]].tolist()
+    for flags in (outcome.is_searched, outcome.is_bounded):
+        found += [] if flags is None else flags.nonzero()[0].tolist()
     return found
 
 
@@ -194,5 +196,6 @@ def _order_columns(writer: Writer) -> list[bytes]:
         lines.lowest_rule,
         lines.sale >= 0,
         priced.is_exclusively_taken,
+        disputed_lines(writer.book, priced),
     )
     return [row.tobytes() for row in np.stack(columns, axis=1, dtype=np.int64)]

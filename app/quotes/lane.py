@@ -152,7 +152,7 @@ class QuoteLane:
                 encoded, book = entry.encoded, entry.book
                 assert encoded is not None
                 assert book is not None
-                _, body, subtotal_minor, discount_minor, total_minor, _ = encoded
+                _, body, subtotal_minor, discount_minor, total_minor = encoded[:5]
                 version = book.version
                 quote_id = entry.key or next(fresh)
                 quote_text = str(quote_id)

@@ -273,7 +273,7 @@ def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: 
         found = _from_lines(book, memo, [baskets[number] for number in new], homes)
         add_order_level(book, [one for one in found if one is not None])
         for number, one in zip(new, found, strict=True):
-            replies[number] = None if one is None else one.reply()
+            replies[number] = None if one is None or one.needs_engine else one.reply()
         _ask_engine(book, baskets, partial, replies)
         for number in new:
             key, reply = keys[number], replies[number]

@@ -101,7 +101,7 @@ DOCUMENTS = [
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
     ("/v1/guardrails/g1", GUARDRAIL, {"min_margin": None, "map": None, "max_discount": None, "max_change": None}),
     ("/v1/strategies/s1", STRATEGY, {"params": STRATEGY["params"] | {"stock_value": None, "reference_share": None}}),
-    ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default", "points": {}}),
+    ("/v1/policy", POLICY, {"id": "default", "points": {}}),
     ("/v1/attributes/wholesale", {"type": "boolean"}, {"personal": False}),
     (
         "/v1/campaigns/black-friday",
@@ -142,7 +142,6 @@ def test_all_bounds_of_a_guardrail_are_taken_together(shop: httpx.Client) -> Non
 @pytest.mark.parametrize(
     ("path", "body", "refused"),
     [
-        ("/v1/policy", POLICY, {"selection"}),
         ("/v1/coupons/SP", COUPON | {"generate": {"count": 100000, "prefix": "SP-"}}, {"generate"}),
     ],
 )

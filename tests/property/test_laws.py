@@ -184,6 +184,29 @@ def test_a_promotion_that_does_not_hold_changes_nothing() -> None:
             assert without("idle", other) == reply
 
 
+def test_the_best_never_costs_more_than_the_sequence() -> None:
+    n_cheaper = n_dearer_lines = 0
+    for case in cases():
+        one, other = (replies_of(chosen_by(selection, case), case.baskets, case.at_us) for selection in ("best", "priority"))
+        for best, sequence in zip(one, other, strict=True):
+            if best["errors"]:
+                assert best["errors"] == sequence["errors"]
+                continue
+            assert best["discount"] >= sequence["discount"]
+            n_cheaper += best["discount"] > sequence["discount"]
+            lines = zip(priced_lines(best), priced_lines(sequence), strict=True)
+            n_dearer_lines += any(line["total"] > by_sequence["total"] for line, by_sequence in lines)
+    assert n_cheaper > 30
+    # A line may well cost more, for the sake of the order.
+    assert n_dearer_lines > 3
+
+
+def chosen_by(selection: str, case: Case) -> PriceBook:
+    """The book of a shop with another policy of selection."""
+    policy = {**case.documents["policy"]["default"], "exclusive_wins": False, "coupon_failure": "partial", "selection": selection}
+    return compiled({**case.documents, "policy": {"default": policy}}, {}, case.at_us)
+
+
 def promotion_of(documents: Documents, rng: Random) -> Body:
     """Any promotion, of this shop or another."""
     while not documents["promotions"]:

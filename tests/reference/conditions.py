@@ -125,3 +125,22 @@ def named_attributes(condition: Body | None) -> set[str]:
     parts = [*condition.get("all", []), *condition.get("any", [])]
     parts += [condition["not"]] if "not" in condition else []
     return set().union(*(named_attributes(part) for part in parts)) if parts else set()
+
+
+def looks_at_running(condition: Body | None) -> bool:
+    """Say whether a condition is judged at the promotion's turn, because it looks at a running amount."""
+    return any(leaf.get("basis") == "running" for leaf in _leaves(condition))
+
+
+def looks_at_running_order(condition: Body | None) -> bool:
+    """Say whether it looks at that of the whole order."""
+    return any(leaf.get("basis") == "running" and leaf["attribute"] == "order.subtotal" for leaf in _leaves(condition))
+
+
+def _leaves(condition: Body | None) -> list[Body]:
+    if condition is None:
+        return []
+    if "attribute" in condition:
+        return [condition]
+    parts = [*condition.get("all", ()), *condition.get("any", ()), *([condition["not"]] if "not" in condition else [])]
+    return [leaf for part in parts for leaf in _leaves(part)]

@@ -124,7 +124,7 @@ def _policy(rng: Random) -> Body:
         "rounding_level": rng.choice(("line", "line", "unit")),
         "percent_base": rng.choice(("running", "initial")),
         "remainder": rng.choice(("largest", "first", "last", "nearest")),
-        "selection": "priority",
+        "selection": rng.choice(("best", "best", "priority")),
         "exclusive_wins": chance(rng, 0.4),
         "coupon_failure": "all" if chance(rng, 0.15) else "partial",
         "cash_rounding": rng.choice((None, None, 5, 7, 100, {"USD": 5}, {"EUR": 10, "JPY": 3})),

@@ -34,6 +34,8 @@ OWN_LEVEL = {
 def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) -> dict[str, dict[str, Body]]:
     """Return promotions and the coupons that unlock some of them."""
     promotions = {f"p{i:02}": _promotion(rng, currencies, scale) for i in range(rng.choice((0, 1, 2, 3, 5, 8, 12)))}
+    if len(promotions) <= 8 and chance(rng, 0.3):
+        promotions = {rule: _crowding(rng, body, currencies) for rule, body in promotions.items()}
     coupons: dict[str, Body] = {}
     for rule, body in promotions.items():
         if body["requires_code"] or chance(rng, 0.1):
@@ -67,6 +69,19 @@ def _promotion(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
         "limits": None,
         "funding": _funding(rng) if chance(rng, 0.3) else [],
     }
+
+
+def _crowding(rng: Random, body: Body, currencies: tuple[str, str]) -> Body:
+    """A promotion that meets all others: on every line, at any time, and seldom without a rival."""
+    open_to_all = {
+        "currency": currencies[0],
+        "scope": {} if chance(rng, 0.7) else body["scope"],
+        "conditions": body["conditions"] if chance(rng, 0.3) else None,
+        "schedule": None,
+        "group": rng.choice((None, "g", "g", "h", "h")),
+        "requires_code": False,
+    }
+    return {**body, **open_to_all}
 
 
 def _funding(rng: Random) -> list[Body]:

@@ -10,7 +10,8 @@ from typing import Any
 from tests.reference.beyond import cash_rounding, points_of
 from tests.reference.figures import AMOUNT_MAX_MINOR, parse_quantity_milli, show_quantity, show_unit, unit_of
 from tests.reference.lines import Line, price_lines, tier_index, tier_unit_e4
-from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs, run_promotions
+from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs
+from tests.reference.selection import select
 from tests.reference.shop import Body, Documents, Request, Shop
 
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]{1,4})?")
@@ -37,7 +38,7 @@ def price_basket(
         return {"errors": [*line_errors, ["lines", "amount_out_of_bounds"]]}
 
     given = codes_given(shop, request)
-    outcome = run_promotions(shop, request, lines, given)
+    outcome, selection = select(shop, request, lines, given)
     not_applied = [*outcome.not_applied, *(entry for _, entry in [*given.redundant, *given.invalid])]
     if shop.policy("coupon_failure") == "all":
         refused = _refused_codes(outcome, given)
@@ -45,7 +46,7 @@ def price_basket(
             return {"errors": [*line_errors, *refused]}
     points = points_of(shop, request, lines, outcome.multiplied)
     not_applied += points[2]
-    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, points, not_applied)}
+    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, points, not_applied, selection)}
 
 
 def _price_lines(shop: Shop, request: Request) -> list[Line | str]:
@@ -95,6 +96,7 @@ def _reply(
     outcome: Outcome,
     points: tuple[Body, int, list[Body]],
     not_applied: list[Body],
+    selection: str,
 ) -> Body:
     subtotal, total = sum(line.subtotal for line in lines), sum(line.running for line in lines)
     stated, left = request.basket.get("shipping"), outcome.shipping.left or 0
@@ -117,7 +119,7 @@ def _reply(
         "points": shown_points,
         "not_applied": not_applied,
         "next_benefit": [*_tier_benefits(shop, lines), *outcome.next_benefit],
-        "selection": "exact",
+        "selection": selection,
         "personalised": bool(personal),
         "personal_inputs": personal,
         "disclosures": [],

@@ -1,14 +1,15 @@
 """Steps 5 and 6: promotions in their sequence, each at its turn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from tests.reference.allocation import allocate_within
 from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
-from tests.reference.conditions import Turn, facts_of, named_attributes
+from tests.reference.conditions import Turn, facts_of, looks_at_running_order, named_attributes
 from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
-from tests.reference.rewards import Across, Each, Unreached, benefit_of, reward_of
+from tests.reference.rewards import Across, Each, Unreached, benefit_of, falls_short, reward_of
 from tests.reference.sets import touches
 from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
 from tests.reference.times import is_active
@@ -37,6 +38,14 @@ class Outcome:
     gifts: list[Body] = field(default_factory=list)
     multiplied: list[Multiplied] = field(default_factory=list)
     shipping: Shipping = field(default_factory=lambda: Shipping(None))
+    took: list[tuple[str, Line]] = field(default_factory=list)  # what took something of which line, in sequence
+    short: dict[str, list[str]] = field(default_factory=dict)  # who took of what those measure that fall short
+    told: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # where each candidate stands among what is told
+
+    def sort(self) -> None:
+        """Put what is told into its order."""
+        for entries in (self.not_applied, self.next_benefit):
+            entries.sort(key=lambda entry: self.told[entry["rule"]])
 
 
 def codes_given(shop: Shop, request: Request) -> Given:
@@ -67,46 +76,79 @@ def _is_on(shop: Shop, request: Request, rule: str) -> bool:
     )
 
 
-def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given) -> Outcome:
-    """Apply the promotions to the lines, in sequence; what they leave to tell is put into its order at the end."""
-    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
-    told: dict[str, tuple[int, int]] = {}
-    facts = facts_of(shop, request)
-    exclusive_wins = shop.policy("exclusive_wins")
+@dataclass(frozen=True)
+class Candidate:
+    """A promotion that may apply, and where."""
+
+    rule: str
+    number: int  # in the sequence
+    promotion: Body
+    named: Body  # the code that names it
+    scope: Sequence[int]  # places of its lines
+
+
+def candidates_of(shop: Shop, request: Request, lines: Sequence[Line], given: Given) -> list[Candidate]:
+    """Return the candidates in their sequence, and what a code names without any line in its scope."""
+    exclusive_wins = shop.policy("exclusive_wins") and shop.policy("selection") == "priority"
 
     def place(rule: str) -> tuple[int, int, bool, int, str]:
         body = shop.each("promotions")[rule]
         follows = exclusive_wins and not body.get("exclusive")
         return LEVELS.index(body["level"]), body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
 
+    found: list[Candidate] = []
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
         if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
-        scope = [line for line in lines if touches(shop, promotion, line.sku)]
-        if not scope:
-            if named:
-                outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
-                told[rule] = 2, given.naming[rule][0]
+        scope = [at for at, line in enumerate(lines) if touches(shop, promotion, line.sku)]
+        if scope or named:
+            found.append(Candidate(rule, len(found), promotion, named, scope))
+    return found
+
+
+def run_promotions(
+    shop: Shop,
+    request: Request,
+    lines: list[Line],
+    given: Given,
+    candidates: Sequence[Candidate],
+    closed: AbstractSet[tuple[str, int]] = frozenset(),
+) -> Outcome:
+    """Apply the candidates to the lines, in sequence; what they leave to tell is put into its order at the end.
+
+    `closed` has places of lines for which contests have made a promotion not eligible.
+    """
+    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
+    facts = facts_of(shop, request)
+    for one in candidates:
+        rule, named, number = one.rule, one.named, one.number
+        if not one.scope:
+            outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
+            outcome.told[rule] = 2, given.naming[rule][0], number
             continue
-        told[rule] = (1, 0) if promotion["level"] != "line" else (0, lines.index(scope[0]))
-        why = _take_turn(shop, request, rule, named, Turn(facts, lines, scope), outcome)
+        scope = [lines[place] for place in one.scope]
+        outcome.told[rule] = (1, 0, number) if one.promotion["level"] != "line" else (0, one.scope[0], number)
+        lost = [(rule, place) in closed for place in one.scope]
+        why = _take_turn(shop, request, one, Turn(facts, lines, scope), outcome, lost)
         if why is None:
             outcome.applied.append(rule)
         else:
             outcome.not_applied.append({"rule": rule, **named, **why})
-    for entries in (outcome.not_applied, outcome.next_benefit):
-        entries.sort(key=lambda entry: told[entry["rule"]])  # stable: the sequence within
+    outcome.sort()
     fund(shop, lines, outcome.adjustments, outcome.shipping.adjustments)
     return outcome
 
 
-def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
+def _take_turn(shop: Shop, request: Request, one: Candidate, turn: Turn, outcome: Outcome, lost: Sequence[bool]) -> Body | None:
     """Apply one candidate; return why it did not apply, None where it did."""
-    promotion = shop.each("promotions")[rule]
+    rule, promotion, named = one.rule, one.promotion, one.named
     condition = promotion.get("conditions")
     if condition is not None and not turn.holds(condition):
+        is_of_lines = promotion["level"] != "shipping"
+        if is_of_lines and Turn(turn.facts, _untouched(turn.order), _untouched(turn.scope)).holds(condition):
+            _fall_short(rule, condition, turn, outcome)
         return turn.reason(condition)
     shown = {
         "kind": promotion["kind"],
@@ -117,12 +159,14 @@ def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn,
     }
     if promotion["level"] == "shipping":
         return take_shipping(shop, promotion, shown, turn, outcome.shipping)
-    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
+    blocks = [_block(shop, promotion, line, outcome, is_lost) for line, is_lost in zip(turn.scope, lost, strict=True)]
     eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
     if not eligible:
         return {"reason": blocks[0]}
     if promotion["kind"] in ("gift", "points"):
         return _give(shop, request, promotion, shown, eligible, outcome)
+    if falls_short(promotion, turn.scope, _untouched(turn.scope), turn.facts):
+        _fall_short(rule, condition, turn, outcome)
     benefit = benefit_of(shop, promotion, turn.scope, eligible, turn.facts)
     if benefit is not None:
         outcome.next_benefit.append({"rule": rule, **benefit})
@@ -133,13 +177,29 @@ def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn,
         assert isinstance(reward, Across)
         has_applied = _apply_to_order(shop, promotion, shown, reward, eligible, outcome)
     elif isinstance(reward, Each):
-        has_applied = _apply_to_each(shop, promotion, shown, reward.rewards, eligible)
+        has_applied = apply_to_each(shop, promotion, shown, reward.rewards, eligible)
     else:
         has_applied = _apply_across(shop, promotion, shown, reward, eligible)
     if has_applied:
         for line, units in zip(eligible, reward.served, strict=bool(reward.served)):
             line.served_units += units
+    outcome.took += [(rule, line) for line in eligible if _has_taken(rule, line)]
     return None if has_applied else {"reason": "nothing_to_discount"}
+
+
+def _has_taken(rule: str, line: Line) -> bool:
+    return any(each["rule"] == rule and each["kind"] != "guardrail" for each in line.adjustments)
+
+
+def _untouched(lines: Sequence[Line]) -> list[Line]:
+    return [replace(line, running=line.subtotal) for line in lines]
+
+
+def _fall_short(rule: str, condition: Body | None, turn: Turn, outcome: Outcome) -> None:
+    """Note who has taken something of the lines that a promotion measures."""
+    measured = turn.order if looks_at_running_order(condition) else turn.scope
+    before = [taker for taker, line in outcome.took if any(line is one for one in measured)]
+    outcome.short[rule] = sorted(set(before))
 
 
 def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome) -> Body | None:
@@ -154,10 +214,12 @@ def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: 
     return None
 
 
-def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome) -> str | None:
+def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome, is_lost: bool) -> str | None:
     """Return why a line of the scope is not eligible, None where it is."""
     if promotion.get("not_on_sale") and line.is_on_sale:
         return "on_sale"
+    if is_lost:
+        return "not_best"
     promotions = shop.each("promotions")
     rivals = outcome.applied_to_order if promotion["level"] == "order" else line.applied
     is_taken = any(promotions[rival].get("exclusive") for rival in [*rivals, *line.applied])
@@ -169,7 +231,8 @@ def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome) -> str | N
     return None
 
 
-def _apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int], lines: list[Line]) -> bool:
+def apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int], lines: list[Line]) -> bool:
+    """Take a reward of each line; return whether any was taken."""
     limited = [min(reward, line.running) for reward, line in zip(rewards, lines, strict=True)]
     cap = promotion["params"].get("cap")
     if cap is not None and sum(limited) > cap:

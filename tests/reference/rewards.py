@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from tests.reference.figures import amount_of, parse_quantity_milli, parse_rate_ppm, parse_unit_e4, show_percent, show_quantity
+from tests.reference.figures import (
+    AMOUNT_MAX_MINOR,
+    amount_of,
+    parse_quantity_milli,
+    parse_rate_ppm,
+    parse_unit_e4,
+    show_percent,
+    show_quantity,
+)
 from tests.reference.lines import Line
 from tests.reference.sets import Set, bundle, buy_x_get_y, limited_units
 from tests.reference.shop import Body, Shop
@@ -93,6 +101,20 @@ def ladder_of(promotion: Body, scope: Sequence[Line], facts: Body) -> Ladder | N
     if by == "spend":
         return Ladder(by, spend, steps)
     return Ladder(by, int(facts[by]), steps) if by in facts else None
+
+
+def falls_short(promotion: Body, scope: Sequence[Line], untouched: Sequence[Line], facts: Body) -> bool:
+    """Say whether the running spend reaches another percentage or amount than the spend before promotions."""
+    running, before = ladder_of(promotion, scope, facts), ladder_of(promotion, untouched, facts)
+    if running is None or before is None or running.by != "spend":
+        return False
+    return _reached(running) != _reached(before)
+
+
+def _reached(ladder: Ladder) -> tuple[int, int]:
+    gives = ladder.reached() or {}
+    percent = 0 if gives.get("percent") is None else parse_rate_ppm(gives["percent"])
+    return percent, min(gives.get("amount") or 0, AMOUNT_MAX_MINOR)
 
 
 def _multiples(params: Body, spend: int) -> list[tuple[int, Body]]:

@@ -16,6 +16,7 @@ DEFAULT_POLICY: Body = {
     "rounding_level": "line",
     "percent_base": "running",
     "remainder": "largest",
+    "selection": "best",
     "exclusive_wins": False,
     "coupon_failure": "partial",
     "cash_rounding": None,

@@ -19,6 +19,7 @@ from tests.reference.builders import (
 from tests.reference.shop import Body
 
 AB = prices(A="1000", B="2000")
+BY_SEQUENCE: Resources = {"policy": {"selection": "priority"}}
 
 
 def run(lines: list[tuple[str, int | str]], resources: Resources | None = None, **promotions: Body) -> Body:
@@ -196,7 +197,7 @@ def test_lanes_then_priority_then_id_make_the_sequence() -> None:
 @pytest.mark.parametrize(("wins", "applied", "reason"), [(False, ["a"], "exclusive_taken"), (True, ["x"], "exclusive_taken")])
 def test_exclusive_shares_its_line_with_no_other(wins: bool, applied: list[str], reason: str) -> None:
     promotions = {"a": percent_off("10", priority=1), "x": percent_off("20", exclusive=True)}
-    found = run([("A", 1)], {"policy": {"exclusive_wins": wins}}, **promotions)
+    found = run([("A", 1)], {"policy": {"selection": "priority", "exclusive_wins": wins}}, **promotions)
 
     assert [each["rule"] for each in line(found)["adjustments"]] == applied
     assert [each["reason"] for each in found["not_applied"]] == [reason]
@@ -211,8 +212,8 @@ def test_exclusive_line_promotion_takes_its_lines_from_order_promotions() -> Non
 
 def test_exclusive_order_promotion_comes_alone_to_the_order() -> None:
     y, z = amount_off(5, level="order"), amount_off(3)
-    first = run([("A", 1)], x=amount_off(9, level="order", exclusive=True, priority=1), y=y, z=z)
-    last = run([("A", 1)], x=amount_off(9, level="order", exclusive=True), y={**y, "priority": 1})
+    first = run([("A", 1)], BY_SEQUENCE, x=amount_off(9, level="order", exclusive=True, priority=1), y=y, z=z)
+    last = run([("A", 1)], BY_SEQUENCE, x=amount_off(9, level="order", exclusive=True), y={**y, "priority": 1})
 
     assert taken(first) == [[-3, -9]]
     assert taken(last) == [[-5]]
@@ -227,7 +228,7 @@ def test_group_applies_once_to_a_line_and_once_to_the_order() -> None:
         "c": percent_off("10", group="g", level="order"),
         "d": percent_off("10", group="g", level="order"),
     }
-    found = run([("A", 1), ("B", 1)], **promotions)
+    found = run([("A", 1), ("B", 1)], BY_SEQUENCE, **promotions)
 
     assert taken(found) == [[-100, -90], [-200, -180]]
     assert found["not_applied"] == [{"rule": "d", "reason": "group_taken"}]
@@ -248,7 +249,7 @@ def test_reward_of_nothing_has_not_applied() -> None:
         "q": percent_off("10", exclusive=True, lane=1),
         "r": percent_off("10", lane=2),
     }
-    found = run([("A", 1)], **promotions)
+    found = run([("A", 1)], BY_SEQUENCE, **promotions)
 
     assert [each["reason"] for each in found["not_applied"]] == ["exclusive_taken", "nothing_to_discount"]
 

@@ -71,6 +71,11 @@ def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
     return Reach(scope)
 
 
+def measures_running(params: Params) -> bool:
+    """It has no steps."""
+    return False
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()

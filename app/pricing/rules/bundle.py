@@ -82,6 +82,11 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def measures_running(params: Params) -> bool:
+    """It has no steps."""
+    return False
+
+
 def uses_units(params: Params) -> bool:
     """What is in one bundle is in no other set."""
     return True

@@ -72,6 +72,11 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def measures_running(params: Params) -> bool:
+    """It has no steps."""
+    return False
+
+
 def uses_units(params: Params) -> bool:
     """What was bought or given for one set counts for no other."""
     return True

@@ -95,6 +95,11 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def measures_running(params: Params) -> bool:
+    """By the running spend."""
+    return True
+
+
 def uses_units(params: Params) -> bool:
     """It makes no sets."""
     return False

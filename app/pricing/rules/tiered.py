@@ -93,6 +93,11 @@ def is_by_line(params: Params) -> bool:
     return params.by != "spend" and all(step.amount is None for step in params.steps)
 
 
+def measures_running(params: Params) -> bool:
+    """By the running spend, if that is the measure."""
+    return params.by == "spend"
+
+
 def uses_units(params: Params) -> bool:
     """It makes no sets."""
     return False

@@ -1,13 +1,16 @@
 """The reference of P4: the rules that the bench's shop uses, as loops over the candidate rules of each line, in integers.
 
 It follows SEMANTICS.md for that subset: volume and graduated tiers, sales in percent, floors by category, line promotions of four kinds
-with lanes, priorities, groups and codes, and conditions on the channel and on segments. Rounding is half up.
+with lanes, priorities, codes and groups, of which the cheapest choice for the line applies, and conditions on the channel and on segments.
+Rounding is half up.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 from loadtests.bench.ordinary.models import Adjustment, Line, NotApplied, PricedLine, QuoteRequest
@@ -114,16 +117,19 @@ class Shop:
         subtotal = max(_divide(exact_e4, E4), lowest)
         unit_e4 = _divide(subtotal * E4, line.quantity) if price.mode == "graduated" else parts[0][1]
         running = subtotal
-        groups: set[str] = set()
         adjustments: list[Adjustment] = []
+        open_rules = []
         for rule in self.rules.get(line.sku, ()):
             if not rule.begins <= now < rule.ends or (rule.code is not None and rule.code not in request.codes):
                 continue
             if (refusal := _refusal(rule, request)) is not None:
                 reasons.setdefault(rule.id, refusal)
                 continue
-            if rule.group is not None and rule.group in groups:
-                reasons.setdefault(rule.id, NotApplied(rule=rule.id, reason="group_taken"))
+            open_rules.append(rule)
+        lost = _lost(open_rules, subtotal, lowest, line.quantity, quantity_of)
+        for rule in open_rules:
+            if rule.id in lost:
+                reasons.setdefault(rule.id, NotApplied(rule=rule.id, reason="not_best"))
                 continue
             wanted = _reward(rule, running, line.quantity, quantity_of.get(rule.id, 0))
             if isinstance(wanted, NotApplied):
@@ -139,8 +145,6 @@ class Shop:
                 adjustments.append(Adjustment(kind="guardrail", rule="floor", name="floor", amount=excess))
             running -= taken - excess
             applied.add(rule.id)
-            if rule.group is not None:
-                groups.add(rule.group)
         return PricedLine(
             id=line.id,
             sku=line.sku,
@@ -218,6 +222,30 @@ def _refusal(rule: Rule, request: QuoteRequest) -> NotApplied | None:
             return NotApplied(rule=rule.id, reason="attribute_missing", attribute="customer.segments")
         holds = rule.value in segments
     return None if holds else NotApplied(rule=rule.id, reason="condition_not_met", attribute=rule.attribute)
+
+
+def _lost(rules: list[Rule], subtotal: int, lowest: int, quantity: int, quantity_of: Mapping[str, int]) -> set[str]:
+    """The rules that give way: of each group one applies, and they are chosen so that the line is the cheapest."""
+
+    def left(running: int, rule: Rule) -> int:
+        wanted = _reward(rule, running, quantity, quantity_of.get(rule.id, 0))
+        return running if isinstance(wanted, NotApplied) else max(running - min(wanted, running), min(running, lowest))
+
+    groups: dict[str, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        wanted = _reward(rule, subtotal, quantity, quantity_of.get(rule.id, 0))
+        if rule.group is not None and not isinstance(wanted, NotApplied) and wanted > 0:
+            groups[rule.group].append(rule)
+    contested = [own for own in groups.values() if len(own) > 1]
+    if not contested:
+        return set()
+    contestants = {rule.id for own in contested for rule in own}
+
+    def total(chosen: tuple[Rule, ...]) -> int:
+        taking_part = [rule for rule in rules if rule in chosen or rule.id not in contestants]
+        return reduce(left, taking_part, subtotal)
+
+    return contestants - {rule.id for rule in min(itertools.product(*contested), key=total)}
 
 
 def _reward(rule: Rule, running: int, quantity: int, scope_quantity: int) -> int | NotApplied:

@@ -182,12 +182,15 @@ async def test_deleting_what_others_name_is_refused_with_their_place(client: htt
 async def test_the_policy_is_one_document(client: httpx.AsyncClient) -> None:
     absent = await client.get("/v1/policy")
     put = await publish(client, "/v1/policy", {"rounding": "half_even"})
-    best = await client.put("/v1/policy", json={"selection": "best"})
+    by_sequence = await publish(client, "/v1/policy", {"selection": "priority"})
+    cheapest = await client.put("/v1/policy", json={"selection": "cheapest"})
     deleted = await client.delete("/v1/policy", params={"publish": "now"})
 
     assert is_problem(absent, 404, "not_found")
-    assert (put["rounding"], put["selection"], put["cash_rounding"]) == ("half_even", "priority", None)
-    assert [(error["path"], error["code"]) for error in best.json()["errors"]] == [("selection", "not_available")]
+    assert (put["rounding"], put["selection"], put["cash_rounding"]) == ("half_even", "best", None)
+    assert (by_sequence["rounding"], by_sequence["selection"]) == ("half_up", "priority")
+    assert is_problem(cheapest, 422, "validation")
+    assert paths(cheapest) == ["selection"]
     assert deleted.status_code == 200
 
 

@@ -14,7 +14,8 @@ from app.db.engine import Database
 from app.db.partitions import ensure_day, list_partitions
 from app.errors import Conflict, IdempotencyMismatch, InternalError, Unavailable, ValidationFailed
 from app.pricing.basket import Basket
-from app.pricing.book import PriceBook
+from app.pricing.book import BookRows, Document, PriceBook
+from app.pricing.compile import compile_price_book
 from app.quotes.encode import EncodedQuote
 from app.quotes.lane import LaneLimits
 from app.quotes.memo import price_and_encode
@@ -302,6 +303,33 @@ async def test_a_batch_is_stored_by_one_flush_and_can_be_sent_again(database: Da
     assert again.body == first.body
     assert first.body.count(b'{"problem":') == 2
     assert sum(served.metrics.flush_seconds.at().counts) == 2
+
+
+async def test_quotes_whose_search_was_bounded_are_counted(database: Database) -> None:
+    async with house(connector(database), books=Books(crowded_book())) as served:
+        bounded = await served.storefront.quote(encoded(basket(("SKU-1", 1))), asked())
+        exact = await served.storefront.quote(encoded(basket(("SKU-2", 1))), asked())
+
+    assert b'"selection":"bounded"' in bounded.body
+    assert b'"selection":"exact"' in exact.body
+    assert served.metrics.selection_bounded.at().n == 1
+
+
+def crowded_book() -> PriceBook:
+    """Thirteen promotions of one group compete for SKU-1, and none for SKU-2."""
+    promotion = {
+        "name": "P",
+        "kind": "percent_off",
+        "params": {"percent": "5"},
+        "scope": {"include": {"skus": ["SKU-1"]}},
+        "group": "g",
+    }
+    price = {"currency": "USD", "price_list": "default", "unit_price": "1000"}
+    documents: dict[str, dict[str, Document]] = {
+        "prices": {sku: Document({"sku": sku, **price}, 1) for sku in ("SKU-1", "SKU-2")},
+        "promotions": {f"p{number}": Document(promotion, 1) for number in range(13)},
+    }
+    return compile_price_book(BookRows(1, 1_750_000_000_000_000, documents))
 
 
 async def test_without_a_database_it_refuses_at_once(database: Database) -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from app.pricing.basket import Basket
 from app.pricing.book import BookError, PriceBook
-from app.pricing.quote import LineLevel, Priced, price_baskets, price_each_alone, price_line_level, price_order_level
+from app.pricing.quote import (
+    LineLevel,
+    Priced,
+    disputed_lines,
+    price_baskets,
+    price_each_alone,
+    price_line_level,
+    price_order_level,
+)
 from app.quotes.encode import Writer
 from loadtests.books import shop
 from tests.reference.agreement import as_basket, compiled
@@ -90,7 +98,7 @@ def test_order_promotions_take_the_same_of_lines_priced_before(has_exclusion: bo
     baskets = [_basket(Random(seed), 200) for seed in range(40)]
     whole = price_baskets(book, baskets)
 
-    later = price_order_level(book, baskets, _lines_of(price_line_level(book, baskets)))
+    later = price_order_level(book, baskets, _lines_of(book, price_line_level(book, baskets)))
 
     assert later.total_minor.tolist() == whole.total_minor.tolist()
     assert later.outcome.reason.tolist() == whole.outcome.reason.tolist()
@@ -164,7 +172,7 @@ def _basket(rng: Random, n_skus: int) -> Basket:
     return Basket("USD", skus, tuple(str(number) for number in range(len(skus))), quantities, AT_US, channel="web")
 
 
-def _lines_of(priced: Priced) -> LineLevel:
+def _lines_of(book: PriceBook, priced: Priced) -> LineLevel:
     lines = priced.lines
     return LineLevel(
         lines.basket,
@@ -177,4 +185,5 @@ def _lines_of(priced: Priced) -> LineLevel:
         lines.lowest_rule,
         np.asarray(lines.sale >= 0, np.bool_),
         priced.is_exclusively_taken,
+        disputed_lines(book, priced),
     )

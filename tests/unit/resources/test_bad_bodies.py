@@ -224,7 +224,7 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     (ENDINGS, ENDING | {"bands": []}, {"bands"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9x"]}]}, {"bands[1].endings[0]"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9"]}]}, {"bands[1].up_to"}),
-    (POLICY, {"selection": "best"}, {"selection"}),
+    (POLICY, {"selection": "cheapest"}, {"selection"}),
     (POLICY, {"rounding_level": "order", "cash_rounding": 0}, {"rounding_level", "cash_rounding"}),
     (POLICY, {"cash_rounding": {}}, {"cash_rounding"}),
     (POLICY, {"cash_rounding": {"CHF": "5"}}, {"cash_rounding.CHF"}),
