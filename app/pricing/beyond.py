@@ -16,7 +16,7 @@ from app.pricing.points import ProgramColumns, earn, multiplied, programs_of, re
 from app.pricing.rules import gift, points
 from app.pricing.shipping import take_shipping
 from app.pricing.stacking import Applications, Outcome
-from app.pricing.together import Work
+from app.pricing.together import TAKES_AMOUNTS, Work
 
 
 class Gifts(NamedTuple):
@@ -51,12 +51,34 @@ def reaches_beyond(book: PriceBook) -> bool:
     """Whether anything of the book lies beyond the lines; most books pay for nothing here."""
     promotions, policy = book.promotions, book.policy
     return bool(
-        policy.points
-        or policy.cash_rounding
-        or promotions.first_of_shipping < len(promotions.id)
-        or gift.KIND in promotions.kinds
-        or points.KIND in promotions.kinds
+        policy.points or policy.cash_rounding or promotions.first_of_shipping < len(promotions.id) or gives_beside_amounts(book)
     )
+
+
+def gives_beside_amounts(book: PriceBook) -> bool:
+    """Whether there are promotions that give something else than amounts."""
+    return gift.KIND in book.promotions.kinds or points.KIND in book.promotions.kinds
+
+
+def given_worth(book: PriceBook, contexts: Sequence[Basket], context: Int64s, apps: Applications) -> Int64s | None:
+    """What each application (n_apps,) gives beside amounts: the worth of a gift, 0 for points, TAKES_AMOUNTS for all others.
+
+    None where all are others. `context` is that of each basket (n_baskets,).
+    """
+    is_gift, gives = _is_of_kind(book, apps, gift.KIND), _is_of_kind(book, apps, points.KIND)
+    gifts = is_gift.nonzero()[0]
+    if gifts.size == 0 and not gives.any():
+        return None
+    worth = np.where(gives, 0, TAKES_AMOUNTS)
+    if gifts.size:
+        currency_row, at_s = places_and_times(book, contexts)
+        worth[gifts] = worth_of_gifts(book, contexts, currency_row, at_s, context[apps.basket[gifts]], apps.rule[gifts])
+    return worth
+
+
+def _is_of_kind(book: PriceBook, apps: Applications, kind: str) -> Bools:
+    kinds = book.promotions.kinds
+    return book.promotions.kind[apps.rule] == kinds.index(kind) if kind in kinds else np.zeros(apps.rule.size, np.bool_)
 
 
 def go_beyond(book: PriceBook, baskets: Sequence[Basket], work: Work, apps: Applications, outcome: Outcome) -> Beyond:

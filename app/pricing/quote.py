@@ -8,7 +8,7 @@ import numpy as np
 
 from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_and_times
 from app.pricing.basket import Basket
-from app.pricing.beyond import Beyond, go_beyond, has_points, reaches_beyond, shipping_stated
+from app.pricing.beyond import Beyond, given_worth, gives_beside_amounts, go_beyond, has_points, reaches_beyond, shipping_stated
 from app.pricing.book import PriceBook
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
@@ -87,6 +87,7 @@ def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Bas
     lines, orders = _lines(prices), _orders(book, baskets, asked.contexts, asked.context, first_line)
     codes, apps = _candidates(book, asked, prices, n_rules=n_rules)
     work = Work(book.promotions, KINDS, facts, lines, orders, book.policy)
+    work = _weighing_gifts(book, asked.contexts, asked.context, work, apps)
     outcome = stack(work, apps)  # steps 5 to 7 and 9
     beyond = go_beyond(book, baskets, work, apps, outcome) if baskets and reaches_beyond(book) else None  # 8, 10 and 11
     return Priced(
@@ -165,6 +166,7 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         np.zeros(level.basket.size, np.int64),  # no order promotion makes sets
     )
     work = Work(book.promotions, KINDS, facts, lines, _orders(book, baskets, contexts, context, first_line), book.policy)
+    work = _weighing_gifts(book, contexts, context, work, apps)
     is_undecided, is_disputed = np.zeros(len(baskets), np.bool_), np.zeros(len(baskets), np.bool_)
     is_disputed[level.basket[level.is_disputed]] = True
     outcome = stack(work, apps, leaves=is_disputed)
@@ -173,6 +175,13 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
     is_undecided[apps.basket[outcome.is_short]] = True
     beyond = go_beyond(book, baskets, work, apps, outcome) if reaches_beyond(book) else None
     return OrderPriced(lines.running_minor, apps, outcome, beyond, is_undecided)
+
+
+def _weighing_gifts(book: PriceBook, contexts: Sequence[Basket], context: Int64s, work: Work, apps: Applications) -> Work:
+    """The work with what gifts are worth, which the choice among promotions asks for."""
+    if book.policy.selection == "priority" or not gives_beside_amounts(book):
+        return work
+    return work._replace(worth_minor=given_worth(book, contexts, context, apps))
 
 
 def _order_applications(

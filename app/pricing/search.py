@@ -14,7 +14,7 @@ from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.rivals import Field, fields_of
 from app.pricing.stacking import NO_RULE, Adjustment, Applications, Lines, Outcome, nothing_yet
-from app.pricing.together import Work
+from app.pricing.together import TAKES_AMOUNTS, Work
 from app.pricing.turns import judge_before, take_line_level, take_order_level
 
 # Pairs of lines and promotions that are run side by side, but for a single basket that has more.
@@ -51,11 +51,10 @@ def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Out
     is_best = work.policy.selection == "best"
     states = [_state(work.lines)] if is_best else []
     work = work._replace(notes_short=is_best)
-    if not is_order_level.any():
-        take_line_level(work, apps, live, outcome)
-    else:
-        take_line_level(work, apps, live[~is_order_level], outcome)
-        states += [_state(work.lines)] if is_best else []
+    has_order_level = bool(is_order_level.any())
+    take_line_level(work, apps, live[~is_order_level] if has_order_level else live, outcome)
+    states += [_state(work.lines)] if is_best else []
+    if has_order_level:
         take_order_level(work, apps, live[is_order_level], outcome)
     if is_best:
         _select(work, apps, live, outcome, states)
@@ -121,6 +120,8 @@ class Tried(NamedTuple):
     app: Int64s  # (n_apps,) among those of the batch
     at: Sequence[Int64s]  # by field: the application of (try, live application), −1 where it takes no part
     first: Sequence[int]  # by field: its first try
+    cost_minor: Int64s  # (n_baskets,) what they cost the customer: the lines, less what gifts are worth
+    n_given: Int64s  # (n_baskets,) of the applied promotions those that take no amount
 
 
 def _decide(
@@ -137,17 +138,17 @@ def _decide(
     state = states[0 if runs_lines else -1]
     tries = [Tries(field, _rows(work, apps, field, runs_lines=runs_lines)) for field in fields]
     tried = _tried(work, apps, state, tries, as_one_line=as_one_line)
-    cost = _cost_minor(tried.work)
     in_sequence = [
         Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True) for field in fields if field.runs_sequence
     ]
     by_sequence = _tried(work, apps, states[0], in_sequence) if in_sequence else None
-    of_sequence = iter([] if by_sequence is None else _cost_minor(by_sequence.work).tolist())
+    of_sequence = iter([] if by_sequence is None else by_sequence.cost_minor.tolist())
     chosen: tuple[list[Tries], list[Tries]] = [], []  # from the order level on, from the line level on
     # What is left out: the application of the batch, and the one that tells why it did not apply.
     untold: list[tuple[np.int64, np.int64]] = []
     for field, own, at, first in zip(fields, tries, tried.at, tried.first, strict=True):
-        ranking = _Ranking(work, apps, field, at, cost[first : first + len(at)], tried.outcome)
+        own_tries = slice(first, first + len(at))
+        ranking = _Ranking(work, apps, field, at, tried.cost_minor[own_tries], tried.n_given[own_tries], tried.outcome)
         winner = ranking.of(np.arange(len(at)))
         if field.runs_sequence and next(of_sequence) < ranking.total[winner]:
             chosen[1].append(Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True))
@@ -210,7 +211,14 @@ def _tried(work: Work, apps: Applications, state: State, tries: Sequence[Tries],
     is_order_level = applications.rule >= work.promotions.n_line_level
     take_line_level(copies, applications, live[~is_order_level], outcome)
     take_order_level(copies, applications, live[is_order_level], outcome)
-    return Tried(copies, outcome, line, source, app, at, first)
+    cost = own_orders.sums(copied.running_minor)
+    n_given = np.zeros(source.size, np.int64)
+    if work.worth_minor is not None:
+        worth = work.worth_minor[app]
+        gives = (outcome.is_applied & (worth != TAKES_AMOUNTS)).nonzero()[0]
+        np.subtract.at(cost, basket[gives], worth[gives])
+        np.add.at(n_given, basket[gives], 1)
+    return Tried(copies, outcome, line, source, app, at, first, cost, n_given)
 
 
 def _copied(work: Work, state: State, source: Int64s) -> tuple[Lines, Int64s, Int64s]:
@@ -303,25 +311,22 @@ def _tell(outcome: Outcome, tried: Outcome, untold: Int64s) -> None:
         outcome.next_step[app], outcome.next_needed[app], outcome.next_times[app] = -1, 0, 1
 
 
-def _cost_minor(work: Work) -> Int64s:
-    """What the baskets cost the customer (n_baskets,), as combinations are compared by it."""
-    return work.orders.sums(work.lines.running_minor)
-
-
 class _Ranking:
     """The combinations of a basket, to be compared."""
 
-    def __init__(self, work: Work, apps: Applications, field: Field, at: Int64s, total: Int64s, outcome: Outcome) -> None:
+    def __init__(
+        self, work: Work, apps: Applications, field: Field, at: Int64s, total: Int64s, n_given: Int64s, outcome: Outcome
+    ) -> None:
         self._ids = [work.promotions.id[rule] for rule in apps.rule[field.app].tolist()]
         self._field = field
         self._is_order_level = apps.rule[field.app] >= work.promotions.n_line_level
         self._is_applied = np.append(outcome.is_applied, False)[at]
         self._n_left_out = (~field.takes_part).sum(axis=1)
         self.total = total
-        # The rank by the total and then by how many apply; equals have one.
-        n_applied = self._is_applied.sum(axis=1)
-        order = np.lexsort((n_applied, total))
-        is_worse = (total[order[1:]] != total[order[:-1]]) | (n_applied[order[1:]] != n_applied[order[:-1]])
+        # The rank by the total, then by how many give something else than amounts, then by how many apply; equals have one.
+        keys = np.array([total, -n_given, self._is_applied.sum(axis=1)])
+        order = np.lexsort(keys[::-1])
+        is_worse = (keys[:, order[1:]] != keys[:, order[:-1]]).any(axis=0)
         self._rank = np.zeros(order.size, np.int64)
         self._rank[order[1:]] = np.cumsum(is_worse)
 

@@ -1,7 +1,7 @@
 """Promotions whose lines take their turn as one: amounts across lines, caps, running measures, and all order promotions."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from app.pricing.taken import Taken
 from app.pricing.verdicts import Scoped, Verdict, judge
 from app.pricing.vocabulary import Facts
 
+TAKES_AMOUNTS: Final = -1
+
 
 class Work(NamedTuple):
     """What all turns of a batch work with."""
@@ -30,6 +32,7 @@ class Work(NamedTuple):
     orders: Orders
     policy: Policy
     by_sequence: Bools | None = None  # (n_baskets,) in which no contest is held; None: there is none such
+    worth_minor: Int64s | None = None  # (n_apps,) what is given beside amounts, or TAKES_AMOUNTS; None: nothing
     notes_short: bool = False  # whether it is noted what falls short of the amounts before promotions
 
 

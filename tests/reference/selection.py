@@ -28,12 +28,14 @@ class Run:
 
     @property
     def total(self) -> int:
-        return sum(line.running for line in self.lines)
+        worth: int = sum(gift["worth"] for gift in self.outcome.gifts)
+        return sum(line.running for line in self.lines) - worth
 
-    def rank(self) -> tuple[int, int, list[str], int, list[str]]:
+    def rank(self) -> tuple[int, int, int, list[str], int, list[str]]:
         """Return what the better of two runs has less of."""
         applied = sorted(self.outcome.applied)
-        return self.total, len(applied), applied, len(self.left_out), sorted(self.left_out)
+        n_given = len(self.outcome.gifts) + len(self.outcome.multiplied)
+        return self.total, -n_given, len(applied), applied, len(self.left_out), sorted(self.left_out)
 
 
 def select(shop: Shop, request: Request, lines: list[Line], given: Given) -> tuple[Outcome, str]:

@@ -164,11 +164,26 @@ def test_an_exclusive_gift_takes_the_order_and_comes_too_late_behind_another_pro
     first = {"gift": gift("A", exclusive=True, lane=0), "order": amount_off(100, level="order", lane=1)}
     second = {"gift": gift("A", exclusive=True, lane=1), "order": amount_off(100, level="order", lane=0)}
 
-    taken, late = (quoted({"prices": prices(A="1000"), "promotions": own}, ("A", 1)) for own in (first, second))
+    shop = {"prices": prices(A="1000"), "policy": {"selection": "priority"}}
+    taken, late = (quoted({**shop, "promotions": own}, ("A", 1)) for own in (first, second))
 
     assert ([one["rule"] for one in taken["gifts"]], taken["discount"]) == (["gift"], 0)
     assert (late["gifts"], late["discount"]) == ([], 100)
     assert late["not_applied"] == [{"rule": "gift", "reason": "exclusive_taken"}]
+
+
+def test_the_best_of_a_gift_and_an_amount_is_what_is_worth_more() -> None:
+    both = {"gift": gift("B", exclusive=True), "order": amount_off(100, level="order", lane=-1)}
+
+    dear, cheap = (quoted({"prices": prices(A="1000", B=unit), "promotions": both}, ("A", 1)) for unit in ("101", "100"))
+
+    # A gift of 101 is worth more than 100 off; of a gift of 100 it is that the gift takes no amount.
+    assert ([one["rule"] for one in dear["gifts"]], dear["discount"]) == (["gift"], 0)
+    assert dear["not_applied"] == [{"rule": "order", "reason": "not_best"}]
+    assert ([one["rule"] for one in cheap["gifts"]], cheap["discount"]) == (["gift"], 0)
+    less = quoted({"prices": prices(A="1000", B="99"), "promotions": both}, ("A", 1))
+    assert (less["gifts"], less["discount"]) == ([], 100)
+    assert less["not_applied"] == [{"rule": "gift", "reason": "not_best"}]
 
 
 def test_a_gift_worth_more_than_any_amount_stays_within_the_bounds() -> None:

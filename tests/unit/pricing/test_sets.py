@@ -125,7 +125,9 @@ def test_units_serve_only_when_something_was_taken() -> None:
 
 
 def test_lines_that_another_promotion_closed_give_no_units() -> None:
-    found = run([("A", 1), ("B", 1)], p=percent_off("10", priority=10, exclusive=True, scope=only(skus=["A"])), q=buy_get(1, 1))
+    in_sequence = {"policy": {"default": {"selection": "priority"}}}
+    closing = percent_off("10", priority=10, exclusive=True, scope=only(skus=["A"]))
+    found = run([("A", 1), ("B", 1)], in_sequence, p=closing, q=buy_get(1, 1))
 
     assert found["not_applied"] == [{"rule": "q", "reason": "min_quantity_not_met", "needed": "1"}]
 
