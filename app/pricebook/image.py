@@ -20,8 +20,10 @@ import numpy as np
 
 import app.pricing
 from app.pricing import book as books
+from app.pricing.code_table import CodeTable, Generator
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
+from app.pricing.generated_codes import GeneratedCodes
 from app.pricing.guardrails import Guardrails
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -42,8 +44,11 @@ _CLASSES: Final[dict[str, Any]] = {
         books.Named,
         books.Sources,
         Assortment,
+        CodeTable,
         ConditionTable,
         Endings,
+        GeneratedCodes,
+        Generator,
         Guardrails,
         Policy,
         PriceEntries,

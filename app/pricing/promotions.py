@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.code_table import NO_CODES, CodeTable
 from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
 from app.pricing.money import Bools, Int64s
@@ -25,7 +26,7 @@ class Promotions(NamedTuple):
     revision: tuple[int, ...]
     personal_inputs: tuple[tuple[str, ...], ...]  # what an applied promotion has looked at
     reward_inputs: tuple[tuple[str, ...], ...]  # what of it the reward itself asks for
-    row_of_code: dict[str, int]
+    codes: CodeTable
     n_line_level: int
     groups: tuple[str, ...]  # sorted
     lane: Int64s
@@ -158,7 +159,7 @@ def pack_promotions(
         revision=tuple(piece.revision for piece in ordered),
         personal_inputs=tuple(piece.personal_inputs for piece in ordered),
         reward_inputs=tuple(piece.reward_inputs for piece in ordered),
-        row_of_code={},
+        codes=NO_CODES,
         n_line_level=len(ids) - int(np.count_nonzero(is_order_level)),
         groups=groups,
         lane=numbers(body.get("lane") or 0 for body in bodies),

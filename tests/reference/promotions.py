@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.reference.allocation import allocate_within
+from tests.reference.codes import promotion_of_each_code
 from tests.reference.conditions import Turn, facts_of, named_attributes
 from tests.reference.lines import Line
 from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
 from tests.reference.scopes import has
-from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
+from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.times import is_active
 
 
@@ -34,7 +35,7 @@ class Outcome:
 
 def codes_given(shop: Shop, request: Request) -> Given:
     """Look up the codes of a request."""
-    promotion_of = {normal_code(code): body["promotion"] for body in shop.each("coupons").values() for code in body["codes"]}
+    promotion_of = promotion_of_each_code(shop.each("coupons"))
     naming: dict[str, tuple[int, str]] = {}
     redundant: list[tuple[int, Body]] = []
     invalid: list[tuple[int, Body]] = []
