@@ -23,8 +23,13 @@ from app.pricing import book as books
 from app.pricing.code_table import CodeTable, Generator
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
+from app.pricing.facts import Facts, Rivals
+from app.pricing.funding import Funding
 from app.pricing.generated_codes import GeneratedCodes
-from app.pricing.guardrails import Guardrails
+from app.pricing.guardrails import Field, Guardrails
+from app.pricing.ladders import Ladders
+from app.pricing.parts import PartMembers, Parts
+from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
 from app.pricing.promotions import Promotions
@@ -33,8 +38,10 @@ from app.pricing.rules import KINDS
 from app.pricing.sale_prices import SalePrices
 from app.pricing.schedule import ScheduleTable
 from app.pricing.scope import Assortment, ScopeIndex
+from app.pricing.seasons import Seasons
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable
+from app.pricing.unit_limits import UnitLimits
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _CLASSES: Final[dict[str, Any]] = {
@@ -47,19 +54,34 @@ _CLASSES: Final[dict[str, Any]] = {
         CodeTable,
         ConditionTable,
         Endings,
+        Facts,
+        Field,
+        Funding,
         GeneratedCodes,
         Generator,
         Guardrails,
+        Ladders,
         Policy,
         PriceEntries,
         PriceLists,
+        PartMembers,
+        Parts,
+        Program,
         Promotions,
+        Rivals,
         SalePrices,
         ScheduleTable,
         ScopeIndex,
+        Seasons,
         Steps,
         StrategyTable,
-        *(cast(Any, module).Packed for module in (*KINDS.values(), *STRATEGIES.values())),
+        UnitLimits,
+        *(
+            one
+            for module in (*KINDS.values(), *STRATEGIES.values())
+            for one in vars(module).values()
+            if hasattr(one, "_fields") and one.__module__ == cast(Any, module).__name__
+        ),
     )
 }
 # Longer tuples of equal things are kept as each of them once, and a number for each place.

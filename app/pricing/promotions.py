@@ -8,14 +8,17 @@ import numpy as np
 from app.pricing.code_table import NO_CODES, CodeTable
 from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
+from app.pricing.funding import Funding, pack_funding
 from app.pricing.money import Bools, Int64s
+from app.pricing.parts import Parts, pack_parts
 from app.pricing.rewards import Kind, Level
 from app.pricing.schedule import Intervals, ScheduleError, ScheduleTable, compile_schedule, pack_schedules
-from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes, only_listed
+from app.pricing.scope import Assortment, Reach, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary
 
 ANY_CURRENCY: Final = -1
 NO_GROUP: Final = -1
+_LEVELS: Final[dict[Level, int]] = {"line": 0, "order": 1, "shipping": 2}
 
 
 class Promotions(NamedTuple):
@@ -28,6 +31,7 @@ class Promotions(NamedTuple):
     reward_inputs: tuple[tuple[str, ...], ...]  # what of it the reward itself asks for
     codes: CodeTable
     n_line_level: int
+    n_order_level: int  # the order promotions follow the line promotions; what is left are the shipping promotions
     groups: tuple[str, ...]  # sorted
     lane: Int64s
     priority: Int64s
@@ -41,14 +45,22 @@ class Promotions(NamedTuple):
     is_local: Bools  # what it takes of a line depends on the context and that line alone
     is_by_line: Bools  # of the line promotions: lines of its scope need not take their turns together
     needs_order: Bools  # a line promotion with a condition on the order's amounts
+    uses_units: Bools  # units of lines serve its sets, and no other's
     kind: Int64s
     kind_row: Int64s
     kinds: tuple[str, ...]
     packed: tuple[Any, ...]  # by kind
     scopes: ScopeIndex  # lists what needs no code
-    order_scopes: ScopeIndex  # of these only the order promotions
+    order_scopes: ScopeIndex  # of these only the order and shipping promotions
+    parts: Parts  # of scopes, for the kinds whose parameters name further ones
     schedule: ScheduleTable
     conditions: ConditionTable
+    funding: Funding
+
+    @property
+    def first_of_shipping(self) -> int:
+        """The first row of the shipping promotions."""
+        return self.n_line_level + self.n_order_level
 
 
 class PromotionProblem(NamedTuple):
@@ -69,13 +81,14 @@ class Piece(NamedTuple):
     params: Any
     tree: Tree
     intervals: Intervals | None
-    scope: Scope
+    reach: Reach
     personal_inputs: tuple[str, ...]
     reward_inputs: tuple[str, ...]
     is_contextual: bool
     is_local: bool
     is_by_line: bool
     needs_order: bool
+    uses_units: bool
 
 
 def read_promotion(
@@ -111,14 +124,20 @@ def read_promotion(
         params,
         tree,
         intervals,
-        compile_scope(body.get("scope"), assortment),
+        reach_of(kind, params, body, assortment),
         tuple(sorted(looked_at | set(reward_inputs))),
         reward_inputs,
         is_contextual,
         is_contextual and level == "line" and kind.is_local(params),
         level == "line" and kind.is_by_line(params) and not any(node.is_running for node in tree),
         needs_order,
+        kind.uses_units(params),
     )
+
+
+def reach_of(kind: Kind, params: Any, body: Mapping[str, Any], assortment: Assortment) -> Reach:
+    """What a promotion of a kind may touch."""
+    return kind.reach(params, compile_scope(body.get("scope"), assortment), lambda scope: compile_scope(scope, assortment))
 
 
 def pack_promotions(
@@ -151,8 +170,8 @@ def pack_promotions(
         return np.fromiter(values, np.int64, len(ids))
 
     requires_code = flags(body.get("requires_code") for body in bodies)
-    is_order_level = flags(piece.level == "order" for piece in ordered)
-    scopes = index_scopes([piece.scope for piece in ordered], n_skus, is_listed=~requires_code)
+    is_beyond_lines = flags(piece.level != "line" for piece in ordered)
+    scopes = index_scopes([piece.reach.scope for piece in ordered], n_skus, is_listed=~requires_code)
     return Promotions(
         id=tuple(ids),
         name=tuple(body["name"] for body in bodies),
@@ -160,7 +179,8 @@ def pack_promotions(
         personal_inputs=tuple(piece.personal_inputs for piece in ordered),
         reward_inputs=tuple(piece.reward_inputs for piece in ordered),
         codes=NO_CODES,
-        n_line_level=len(ids) - int(np.count_nonzero(is_order_level)),
+        n_line_level=len(ids) - int(np.count_nonzero(is_beyond_lines)),
+        n_order_level=sum(piece.level == "order" for piece in ordered),
         groups=groups,
         lane=numbers(body.get("lane") or 0 for body in bodies),
         priority=numbers(body.get("priority") or 0 for body in bodies),
@@ -174,14 +194,17 @@ def pack_promotions(
         is_local=flags(piece.is_local for piece in ordered),
         is_by_line=flags(piece.is_by_line for piece in ordered),
         needs_order=flags(piece.needs_order for piece in ordered),
+        uses_units=flags(piece.uses_units for piece in ordered),
         kind=numbers(number_of_kind[body["kind"]] for body in bodies),
         kind_row=numbers(kind_row),
         kinds=kind_names,
         packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
         scopes=scopes,
-        order_scopes=only_listed(scopes, ~requires_code & is_order_level),
+        order_scopes=only_listed(scopes, ~requires_code & is_beyond_lines),
+        parts=pack_parts([piece.reach.parts for piece in ordered]),
         schedule=pack_schedules([piece.intervals for piece in ordered]),
         conditions=pack_conditions([piece.tree for piece in ordered]),
+        funding=pack_funding([body.get("funding") or () for body in bodies]),
     )
 
 
@@ -194,14 +217,14 @@ def level_of(body: Mapping[str, Any], kinds: Mapping[str, Kind]) -> Level:
 def place_of(name: str, body: Mapping[str, Any], level: Level, *, exclusive_wins: bool) -> tuple[Any, ...]:
     """What the sequence sorts by."""
     yields = exclusive_wins and not body.get("exclusive")
-    return (level == "order", body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
+    return (_LEVELS[level], body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
 
 
 def place_at(promotions: Promotions, row: int, *, exclusive_wins: bool) -> tuple[Any, ...]:
     """The same of a row."""
     yields = exclusive_wins and not promotions.is_exclusive[row]
     return (
-        row >= promotions.n_line_level,
+        int(row >= promotions.n_line_level) + int(row >= promotions.first_of_shipping),
         int(promotions.lane[row]),
         bool(yields),
         -int(promotions.priority[row]),
@@ -238,7 +261,7 @@ def _read_when(
             intervals = compile_schedule(body["schedule"], published_at_us=published_at_us, days=days)
         except ScheduleError as error:
             found.append(PromotionProblem("promotions", name, f"schedule.{error.path}", str(error)))
-    amounts = {"order.subtotal", "scope.subtotal", "customer.spend"}
+    amounts = {"order.subtotal", "order.shipping", "scope.subtotal", "customer.spend"}
     if not body.get("currency") and amounts & set(_attributes(body.get("conditions"))):
         found.append(PromotionProblem("promotions", name, "currency", "conditions on amounts need a currency"))
     return tree, intervals, found

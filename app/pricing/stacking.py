@@ -16,6 +16,7 @@ class Lines:
     """The lines of a batch, basket by basket, as the price steps left them and as promotions change them (n_lines,).
 
     The running amount of a line never lies below its lowest: it starts at or above it, and nothing takes more than the room between them.
+    Where an advertised price binds, what needs no code must leave more: the lowest of what is shown, below which a code may have brought the line.
     """
 
     basket: Int64s
@@ -24,10 +25,18 @@ class Lines:
     list_minor: Int64s
     subtotal_minor: Int64s
     lowest_minor: Int64s
-    floor_rule: Int64s
+    lowest_rule: Int64s  # what is told of it, as in the bounds of guardrails
     is_on_sale: Bools
     running_minor: Int64s
     is_exclusively_taken: Bools
+    served_milli: Int64s  # whole units that served a set
+    shown_lowest_minor: Int64s | None = None  # None: no advertised price binds
+    shown_lowest_rule: Int64s | None = None
+
+    def lowest_for(self, line: Int64s, needs_code: Bools) -> Int64s:
+        """The lowest amounts that line promotions may leave of lines (n,) where an advertised price binds, by whether each needs a code."""
+        assert self.shown_lowest_minor is not None
+        return np.where(needs_code, self.lowest_minor[line], self.shown_lowest_minor[line])
 
 
 @dataclass(slots=True)
@@ -38,6 +47,8 @@ class Orders:
     context: Int64s  # column of the facts
     orders: Int64s  # of the customer, or ABSENT
     spend_minor: Int64s  # of the customer, or ABSENT
+    shipping_minor: Int64s | None = None  # as stated, or ABSENT; None where nobody asks
+    has_points: Bools | None = None  # the policy has a points program in the currency; None where nobody asks
 
     def sums(self, values: Int64s) -> Int64s:
         """The sum of values (n_lines,) over each order (n_baskets,)."""
@@ -56,9 +67,10 @@ class Applications(NamedTuple):
 
 
 class Adjustment(NamedTuple):
-    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order.
+    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order and of its shipping.
 
-    A give-back has the guardrail as `rule`; `is_order_level` marks what an order promotion took of a line. Both are the same all through a block.
+    A give-back has the bound of a guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
+    order promotion took of a line. Both flags are the same all through a block.
     """
 
     where: Int64s
@@ -82,6 +94,7 @@ class Outcome:
     next_times: Int64s
     on_lines: list[Adjustment] = field(default_factory=list)
     on_orders: list[Adjustment] = field(default_factory=list)
+    on_shipping: list[Adjustment] = field(default_factory=list)
 
 
 def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: int) -> Applications:

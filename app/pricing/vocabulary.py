@@ -59,6 +59,7 @@ BUILT_IN: Final[dict[str, Attribute]] = {
     "order.subtotal": Attribute(Type.MINOR, False),
     "order.quantity": Attribute(Type.MILLI, False),
     "order.distinct": Attribute(Type.INTEGER, False),
+    "order.shipping": Attribute(Type.MINOR, False),
     "scope.subtotal": Attribute(Type.MINOR, False),
     "scope.quantity": Attribute(Type.MILLI, False),
 }
@@ -68,9 +69,10 @@ SLOTS: Final = {name: slot for slot, name in enumerate(BUILT_IN)}
 ORDER_SUBTOTAL: Final = SLOTS["order.subtotal"]
 ORDER_QUANTITY: Final = SLOTS["order.quantity"]
 ORDER_DISTINCT: Final = SLOTS["order.distinct"]
+ORDER_SHIPPING: Final = SLOTS["order.shipping"]
 SCOPE_SUBTOTAL: Final = SLOTS["scope.subtotal"]
 SCOPE_QUANTITY: Final = SLOTS["scope.quantity"]
-OF_AMOUNTS: Final = frozenset((ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT, SCOPE_SUBTOTAL, SCOPE_QUANTITY))
+OF_AMOUNTS: Final = frozenset((ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT, ORDER_SHIPPING, SCOPE_SUBTOTAL, SCOPE_QUANTITY))
 SEGMENTS: Final = SLOTS["customer.segments"]
 _OWN_TEXTS: Final = tuple(SLOTS[name] for name in ("currency", "channel", "store", "market", "customer.id", "customer.level"))
 _ORDERS: Final = SLOTS["customer.orders"]

@@ -76,7 +76,7 @@ def _of_order(quote: _Entry) -> Iterator[dict[str, Any]]:
 
 
 def _applied(quote: _Entry) -> dict[str, dict[str, Any]]:
-    """What each promotion that applied took in all, and of which lines."""
+    """What each promotion that applied took in all, and of which lines; gifts and points take nothing."""
     found: dict[str, dict[str, Any]] = {}
     for line in quote["lines"]:
         for entry in line.get("adjustments", ()):
@@ -85,4 +85,9 @@ def _applied(quote: _Entry) -> dict[str, dict[str, Any]]:
                 one["amount"] += entry["amount"]
                 if line["id"] not in one["lines"]:
                     one["lines"].append(line["id"])
+    given = (("gift", quote["gifts"]), ("points", quote["points"].get("multipliers", ())))
+    beyond = [*(quote["shipping"] or {"adjustments": ()})["adjustments"]]
+    beyond += [{**entry, "kind": kind, "amount": 0} for kind, entries in given for entry in entries]
+    for entry in beyond:
+        found[entry["rule"]] = {"rule": entry["rule"], "kind": entry["kind"], "amount": entry["amount"], "lines": []}
     return found

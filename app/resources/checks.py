@@ -57,6 +57,6 @@ def compares_amounts(condition: Mapping[str, Any] | None) -> bool:
     if condition is None:
         return False
     if "attribute" in condition:
-        return condition["attribute"] in ("order.subtotal", "scope.subtotal", "customer.spend")
+        return condition["attribute"] in ("order.subtotal", "order.shipping", "scope.subtotal", "customer.spend")
     parts = condition.get("all") or condition.get("any") or ([condition["not"]] if "not" in condition else [])
     return any(compares_amounts(part) for part in parts)

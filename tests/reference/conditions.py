@@ -20,6 +20,7 @@ def facts_of(shop: Shop, request: Request) -> Body:
     basket, customer = request.basket, request.customer
     facts: Body = {name: basket.get(name) for name in ("currency", "channel", "store", "market")}
     facts |= {f"customer.{name}": customer.get(name) for name in ("id", "level")}
+    facts["order.shipping"] = None if basket.get("shipping") is None else Fraction(basket["shipping"])
     for name in ("orders", "spend", "days_since_last_order"):
         facts[f"customer.{name}"] = None if customer.get(name) is None else Fraction(customer[name])
     if customer.get("orders") is not None:
@@ -49,7 +50,7 @@ class Turn:
         """Return the value of the attribute that a comparison names, None where it is missing."""
         name: str = leaf["attribute"]
         where, _, what = name.partition(".")
-        if where not in ("order", "scope"):
+        if where not in ("order", "scope") or name == "order.shipping":
             return self.facts.get(name)
         lines = self.order if where == "order" else self.scope
         if what == "subtotal":

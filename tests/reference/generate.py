@@ -27,6 +27,8 @@ from tests.reference.generate_prices import price_documents, rules_of_prices
 from tests.reference.generate_promotions import promotion_documents
 from tests.reference.shop import Body, Documents
 
+CURRENCIES = ("USD", "EUR", "JPY", "KWD")
+
 
 class Case(NamedTuple):
     """One comparison: the arguments of `price_basket`."""
@@ -40,7 +42,7 @@ class Case(NamedTuple):
 
 def random_book(rng: Random) -> dict[str, dict[str, Body]]:
     """Return the documents of a random book that is fit to be published."""
-    currency = rng.choice(("USD", "USD", "USD", "EUR", "JPY", "KWD"))
+    currency = rng.choice(("USD", "USD", *CURRENCIES))
     other = rng.choice(("EUR", "USD"))
     currencies = (currency, other)
     documents: dict[str, dict[str, Body]] = {"policy": {"default": _policy(rng)}, "attributes": _attributes(rng)}
@@ -90,10 +92,10 @@ def random_basket(rng: Random, documents: Documents) -> Body:
         basket["codes"] = [_code_as_typed(rng, codes) for _ in range(rng.choice((0, 1, 1, 2, 3, 5)))]
     if chance(rng, 0.5):
         basket["attributes"] = _attribute_values(rng, documents)
-    if chance(rng, 0.3):
-        basket["shipping"] = rng.choice((0, 1, 499, 500))
-    if chance(rng, 0.05):
-        basket["points"] = rng.choice((0, 1, 250))
+    if chance(rng, 0.5):
+        basket["shipping"] = rng.choice((0, 1, 499, 500, 499, 500))
+    if chance(rng, 0.15):
+        basket["points"] = rng.choice((0, 1, 7, 250, 1_000_000_000))
     if chance(rng, 0.4):
         basket["partial"] = True
     return basket
@@ -124,13 +126,23 @@ def _named_days(rng: Random, documents: Documents) -> dict[str, Body]:
 def _policy(rng: Random) -> Body:
     return {
         "rounding": rng.choice(("half_up", "half_even", "half_down")),
-        "rounding_level": "line",
+        "rounding_level": rng.choice(("line", "line", "unit")),
         "percent_base": rng.choice(("running", "initial")),
         "remainder": rng.choice(("largest", "first", "last", "nearest")),
         "selection": "priority",
         "exclusive_wins": chance(rng, 0.4),
         "coupon_failure": "all" if chance(rng, 0.15) else "partial",
-        "cash_rounding": None,
+        "cash_rounding": rng.choice((None, None, 5, 7, 100, {"USD": 5}, {"EUR": 10, "JPY": 3})),
+        "points": {currency: _program(rng) for currency in CURRENCIES if chance(rng, 0.5)},
+    }
+
+
+def _program(rng: Random) -> Body:
+    return {
+        "worth": rng.choice(("1", "0.3", "2.5", "10", "0.0001", "33.3333")),
+        "max_percent": rng.choice((None, "50", "33.3333", "0")),
+        "max_amount": rng.choice((None, None, 1, 250, 100_000)),
+        "earn": rng.choice(("0", "0.01", "1", "0.333333", "1000")),
     }
 
 

@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.reference.allocation import allocate_within
+from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
 from tests.reference.codes import promotion_of_each_code
 from tests.reference.conditions import Turn, facts_of, named_attributes
+from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
-from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
-from tests.reference.scopes import has
+from tests.reference.rewards import Across, Each, Unreached, benefit_of, reward_of
+from tests.reference.sets import touches
 from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.times import is_active
+
+LEVELS = ("line", "order", "shipping")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Outcome:
     next_benefit: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
     applied_to_order: list[str] = field(default_factory=list)
+    gifts: list[Body] = field(default_factory=list)
+    multiplied: list[Multiplied] = field(default_factory=list)
+    shipping: Shipping = field(default_factory=lambda: Shipping(None))
 
 
 def codes_given(shop: Shop, request: Request) -> Given:
@@ -63,55 +70,45 @@ def _is_on(shop: Shop, request: Request, rule: str) -> bool:
 
 def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given) -> Outcome:
     """Apply the promotions to the lines, in sequence; what they leave to tell is put into its order at the end."""
-    outcome = Outcome()
+    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
     told: dict[str, tuple[int, int]] = {}
     facts = facts_of(shop, request)
     exclusive_wins = shop.policy("exclusive_wins")
 
-    def place(rule: str) -> tuple[bool, int, bool, int, str]:
+    def place(rule: str) -> tuple[int, int, bool, int, str]:
         body = shop.each("promotions")[rule]
         follows = exclusive_wins and not body.get("exclusive")
-        return body["level"] == "order", body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
+        return LEVELS.index(body["level"]), body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
 
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
         if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
-        scope = [line for line in lines if has(promotion.get("scope"), line.sku, shop.each("products"))]
+        scope = [line for line in lines if touches(shop, promotion, line.sku)]
         if not scope:
             if named:
                 outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
                 told[rule] = 2, given.naming[rule][0]
             continue
-        told[rule] = (1, 0) if promotion["level"] == "order" else (0, lines.index(scope[0]))
-        why = _take_turn(shop, rule, named, Turn(facts, lines, scope), outcome)
+        told[rule] = (1, 0) if promotion["level"] != "line" else (0, lines.index(scope[0]))
+        why = _take_turn(shop, request, rule, named, Turn(facts, lines, scope), outcome)
         if why is None:
             outcome.applied.append(rule)
         else:
             outcome.not_applied.append({"rule": rule, **named, **why})
     for entries in (outcome.not_applied, outcome.next_benefit):
         entries.sort(key=lambda entry: told[entry["rule"]])  # stable: the sequence within
+    fund(shop, lines, outcome.adjustments, outcome.shipping.adjustments)
     return outcome
 
 
-def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
+def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
     """Apply one candidate; return why it did not apply, None where it did."""
     promotion = shop.each("promotions")[rule]
     condition = promotion.get("conditions")
     if condition is not None and not turn.holds(condition):
         return turn.reason(condition)
-    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
-    eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
-    if not eligible:
-        return {"reason": blocks[0]}
-    ladder = ladder_of(promotion, turn.scope, turn.facts)
-    benefit = ladder.next_benefit() if ladder is not None else None
-    if benefit is not None:
-        outcome.next_benefit.append({"rule": rule, **benefit})
-    reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
-    if isinstance(reward, Unreached):
-        return reward.entry
     shown = {
         "kind": promotion["kind"],
         "rule": rule,
@@ -119,14 +116,43 @@ def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome)
         "name": promotion["name"],
         **named,
     }
+    if promotion["level"] == "shipping":
+        return take_shipping(shop, promotion, shown, turn, outcome.shipping)
+    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
+    eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
+    if not eligible:
+        return {"reason": blocks[0]}
+    if promotion["kind"] in ("gift", "points"):
+        return _give(shop, request, promotion, shown, eligible, outcome)
+    benefit = benefit_of(shop, promotion, turn.scope, eligible, turn.facts)
+    if benefit is not None:
+        outcome.next_benefit.append({"rule": rule, **benefit})
+    reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
+    if isinstance(reward, Unreached):
+        return reward.entry
     if promotion["level"] == "order":
         assert isinstance(reward, Across)
-        has_applied = _apply_to_order(shop, promotion, shown, reward.amount, eligible, outcome)
+        has_applied = _apply_to_order(shop, promotion, shown, reward, eligible, outcome)
     elif isinstance(reward, Each):
         has_applied = _apply_to_each(shop, promotion, shown, reward.rewards, eligible)
     else:
-        has_applied = _apply_across(shop, promotion, shown, reward.amount, eligible)
+        has_applied = _apply_across(shop, promotion, shown, reward, eligible)
+    if has_applied:
+        for line, units in zip(eligible, reward.served, strict=bool(reward.served)):
+            line.served_units += units
     return None if has_applied else {"reason": "nothing_to_discount"}
+
+
+def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome) -> Body | None:
+    """Apply what takes no amount: a gift, or a multiplier of points."""
+    if promotion["kind"] == "gift":
+        outcome.gifts.append(gift_of(shop, request, promotion["params"], shown))
+    elif request.currency in shop.policy("points"):
+        outcome.multiplied.append(Multiplied(shown, promotion["params"]["multiplier"], eligible))
+    else:
+        return {"reason": "points_not_offered"}
+    outcome.applied_to_order.append(shown["rule"])
+    return None
 
 
 def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome) -> str | None:
@@ -148,23 +174,23 @@ def _apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int],
     limited = [min(reward, line.running) for reward, line in zip(rewards, lines, strict=True)]
     cap = promotion["params"].get("cap")
     if cap is not None and sum(limited) > cap:
-        own_rooms = [min(reward, line.room()) for reward, line in zip(limited, lines, strict=True)]
+        own_rooms = [min(reward, line.room(promotion)) for reward, line in zip(limited, lines, strict=True)]
         return _allocate_to_lines(shop, shown, cap, limited, own_rooms, lines)
     for reward, line in zip(limited, lines, strict=True):
         if reward == 0:
             continue
-        given_back = max(0, reward - line.room())
+        given_back = max(0, reward - line.room(promotion))
         line.adjustments.append({**shown, "amount": -reward})
         if given_back:
-            line.adjustments.append(_give_back(shop, line, given_back))
+            line.adjustments.append(_give_back(shop, line.bound_for(promotion), given_back))
         line.running -= reward - given_back
         line.applied.append(shown["rule"])
     return any(limited)
 
 
-def _apply_across(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line]) -> bool:
-    rooms = [line.room() for line in lines]
-    return _allocate_to_lines(shop, shown, _limited(promotion, amount, lines), [line.running for line in lines], rooms, lines)
+def _apply_across(shop: Shop, promotion: Body, shown: Body, reward: Across, lines: list[Line]) -> bool:
+    rooms = [line.room(promotion) for line in lines]
+    return _allocate_to_lines(shop, shown, _limited(promotion, reward.amount, lines), reward.weights, rooms, lines)
 
 
 def _limited(promotion: Body, amount: int, lines: list[Line]) -> int:
@@ -183,18 +209,17 @@ def _allocate_to_lines(shop: Shop, shown: Body, amount: int, weights: list[int],
     return any(taken)
 
 
-def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line], outcome: Outcome) -> bool:
-    amount = _limited(promotion, amount, lines)
+def _apply_to_order(shop: Shop, promotion: Body, shown: Body, reward: Across, lines: list[Line], outcome: Outcome) -> bool:
+    amount = _limited(promotion, reward.amount, lines)
     if amount == 0:
         return False
-    rooms = [line.room() for line in lines]
-    weights = [line.running for line in lines]
-    taken, fixed = allocate_within(amount, weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
+    rooms = [line.room(promotion) for line in lines]
+    taken, fixed = allocate_within(amount, reward.weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
     outcome.adjustments.append({**shown, "amount": -amount})
     dropped = amount - sum(taken)
     if dropped:
-        # A line without a floor can be fixed too, at nothing left to take; only a floor can have dropped an amount.
-        bound = next(line for i, line in enumerate(lines) if i in fixed and line.bounds.floor is not None)
+        # A line without a bound can be fixed too, at nothing left to take; only a bound can have dropped an amount.
+        bound = next(line.bounds.paid for i, line in enumerate(lines) if i in fixed and line.bounds.paid is not None)
         outcome.adjustments.append(_give_back(shop, bound, dropped))
     for share, line in zip(taken, lines, strict=True):
         if share:
@@ -204,10 +229,17 @@ def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines
     return True
 
 
-def _give_back(shop: Shop, line: Line, amount: int) -> Body:
-    rule = line.bounds.rule_of("floor")
-    revision = shop.revision("guardrails", rule)
-    return {"kind": "guardrail", "rule": rule, "revision": revision, "name": "floor", "amount": amount, "bound": "floor"}
+def _give_back(shop: Shop, bound: Bound | None, amount: int) -> Body:
+    assert bound is not None
+    revision = shop.revision("guardrails", bound.rule)
+    return {
+        "kind": "guardrail",
+        "rule": bound.rule,
+        "revision": revision,
+        "name": bound.name,
+        "amount": amount,
+        "bound": bound.name,
+    }
 
 
 def personal_inputs(shop: Shop, lines: Sequence[Line], outcome: Outcome) -> list[str]:

@@ -64,11 +64,20 @@ def test_steps_of_a_line_and_of_the_order_worked_by_hand() -> None:
                 ],
             }
         ],
-        "adjustments": [{"kind": "amount_off", "rule": "off", "amount": -162, **taken}],
-        "shipping": {"subtotal": 500, "discount": 0, "total": 500},
-        "points": {"redeemed": 0, "earned": 0},
+        "adjustments": [
+            {"kind": "amount_off", "rule": "off", "amount": -162, **taken},
+            {"kind": "cash_rounding", "rule": "cash_rounding", "amount": 2, **taken},
+        ],
+        "shipping": {
+            "subtotal": 500,
+            "discount": 100,
+            "total": 400,
+            "adjustments": [{"kind": "shipping", "rule": "post", "amount": -100, **taken}],
+        },
+        "gifts": [{"rule": "mug", **taken}],
+        "points": {"redeemed": 50, "amount": 50, "earned": 3, "multipliers": [{"rule": "twice", **taken}]},
         "subtotal": 1800,
-        "total": 1958,
+        "total": 1810,
     }
 
     explanation = json.loads(explained(json.dumps(reply).encode()))["explanation"]
@@ -88,9 +97,15 @@ def test_steps_of_a_line_and_of_the_order_worked_by_hand() -> None:
         ("line_promotions", 1800, 1620),
         ("amount_off", 1620, 1458),
         ("shipping", 1458, 1958),
-        ("total", 1958, 1958),
+        ("shipping", 1958, 1858),
+        ("points", 1858, 1808),
+        ("cash_rounding", 1808, 1810),
+        ("total", 1810, 1810),
     ]
     assert explanation["applied"] == [
         {"rule": "ten", "kind": "percent_off", "amount": -180, "lines": ["1"]},
         {"rule": "off", "kind": "amount_off", "amount": -162, "lines": ["1"]},
+        {"rule": "post", "kind": "shipping", "amount": -100, "lines": []},
+        {"rule": "mug", "kind": "gift", "amount": 0, "lines": []},
+        {"rule": "twice", "kind": "points", "amount": 0, "lines": []},
     ]
