@@ -22,6 +22,7 @@ from app.pricebook.load import decode_body
 from app.pricebook.offload import off_loop
 from app.pricebook.publish import Publication
 from app.pricing.book import BookProblem
+from app.resources.completion import completed
 from app.resources.control import Control, control_of, require_publish_now, run_publication
 from app.resources.operations import replace_own_drafts
 from app.resources.resource import Resource
@@ -116,7 +117,8 @@ async def _import(request: Request, principal: Principal, resource: Resource, *,
 
     async def draft(connection: AsyncConnection) -> Reply:
         at = await lock_drafts(connection)
-        await save_drafts(connection, rows.changes, author=principal.id, at=at)
+        changes = await completed(connection, resource, rows.changes)
+        await save_drafts(connection, changes, author=principal.id, at=at)
         n_rows = len(rows.changes)
         return json_reply(Imported(resource=resource.name, rows=n_rows, changed=n_rows, version=None, draft=True))
 
@@ -125,8 +127,9 @@ async def _import(request: Request, principal: Principal, resource: Resource, *,
 
 async def _publish(publication: Publication, principal: Principal, resource: Resource, rows: ImportRows) -> Reply:
     require_publish_now(publication.documents)
-    published = await publication.publish(rows.changes, actor=principal.id, kind="import")
-    await replace_own_drafts(publication.connection, principal, rows.changes)
+    changes = await completed(publication.connection, resource, rows.changes)
+    published = await publication.publish(changes, actor=principal.id, kind="import")
+    await replace_own_drafts(publication.connection, principal, changes)
     done = Imported(
         resource=resource.name, rows=len(rows.changes), changed=published.changed, version=published.version, draft=False
     )

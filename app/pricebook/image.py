@@ -20,10 +20,12 @@ import numpy as np
 
 import app.pricing
 from app.pricing import book as books
+from app.pricing.code_table import CodeTable, Generator
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
 from app.pricing.facts import Facts, Rivals
 from app.pricing.funding import Funding
+from app.pricing.generated_codes import GeneratedCodes
 from app.pricing.guardrails import Field, Guardrails
 from app.pricing.ladders import Ladders
 from app.pricing.parts import PartMembers, Parts
@@ -49,11 +51,14 @@ _CLASSES: Final[dict[str, Any]] = {
         books.Named,
         books.Sources,
         Assortment,
+        CodeTable,
         ConditionTable,
         Endings,
         Facts,
         Field,
         Funding,
+        GeneratedCodes,
+        Generator,
         Guardrails,
         Ladders,
         Policy,

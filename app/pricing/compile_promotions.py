@@ -6,11 +6,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.pricing.book import BookProblem, Document, PriceBook
+from app.pricing.code_table import CodeTable, Generator, drop_generator, generated_by, put_generator
 from app.pricing.codes import read_codes
 from app.pricing.comparison import Comparison, has_pattern
 from app.pricing.frozen import frozen
 from app.pricing.money import Int64s
-from app.pricing.promotion_changes import codes_moved, edit_promotions, row_of_place, splice_promotions
+from app.pricing.promotion_changes import edit_promotions, row_of_place, splice_promotions
 from app.pricing.promotions import Piece, PromotionProblem, Promotions, level_of, pack_promotions, place_of, read_promotion
 from app.pricing.rules import KINDS
 from app.pricing.scope import Assortment
@@ -48,7 +49,7 @@ def all_promotions(documents: Mapping[str, Document], coupons: Mapping[str, Docu
     row_of_id = {name: row for row, name in enumerate(promotions.id)}
     codes, found = read_codes(coupons, row_of_id, {name for name in documents if name not in pieces})
     patterns = frozenset(name for name, piece in pieces.items() if has_pattern(piece.body))
-    return Compiled(frozen(promotions._replace(row_of_code=codes)), patterns, problems + _problems(found))
+    return Compiled(frozen(promotions._replace(codes=codes)), patterns, problems + _problems(found))
 
 
 def promotions_to_read(earlier: PriceBook, compared: Comparison) -> set[str] | None:
@@ -90,41 +91,49 @@ def changed_promotions(earlier: PriceBook, compared: Comparison, names: set[str]
     found: list[PromotionProblem] = []
     if codes is None:
         codes, found = read_codes(compared.documents("coupons"), {name: row for row, name in enumerate(promotions.id)}, ())
-    return Compiled(promotions._replace(row_of_code=codes), patterns, _problems(found))
+    return Compiled(promotions._replace(codes=codes), patterns, _problems(found))
 
 
 def _changed_codes(
     earlier: PriceBook, compared: Comparison, place: Int64s, promotions: Promotions, exclusive_wins: bool
-) -> dict[str, int] | None:
+) -> CodeTable | None:
     """The codes when promotions have moved to their `place` and a few coupons changed; None where that may be a problem."""
-    old = earlier.promotions.row_of_code
+    old = earlier.promotions.codes
     changed = compared.changed("coupons")
     if changed is None or len(changed) > _FEW:
         return None
     is_still = np.array_equal(place, np.arange(place.size))
     if is_still and not changed:
         return old
-    codes = dict(old) if is_still else codes_moved(old, place)
-    if GONE in codes.values():
+    table = old.copy() if is_still else old.moved(place)
+    if table.has_row(GONE):
         return None
-    pairs = list(compared.bodies("coupons", changed))
-    for before, _ in pairs:
-        for code in () if before is None else before["codes"]:
-            codes.pop(code, None)
-    for _, now in pairs:
+    names = sorted(changed)
+    pairs = list(zip(names, compared.bodies("coupons", names), strict=True))
+    for coupon, (before, _) in pairs:
+        if before is None:
+            continue
+        for code in before["codes"]:
+            table.row_of_listed.pop(code, None)
+        if (generated := generated_by(before)) is not None:
+            drop_generator(table.generators, coupon, generated)
+    for coupon, (_, now) in pairs:
         if now is None:
             continue
         name = now["promotion"]
         document = compared.documents("promotions").get(name)
-        if document is None or any(code in codes for code in now["codes"]):
+        if document is None or any(code in table.row_of_listed for code in now["codes"]):
             return None
         row = row_of_place(
             promotions,
             place_of(name, document.body, level_of(document.body, KINDS), exclusive_wins=exclusive_wins),
             exclusive_wins=exclusive_wins,
         )
-        codes.update(dict.fromkeys(now["codes"], row))
-    return codes
+        table.row_of_listed.update(dict.fromkeys(now["codes"], row))
+        generated = generated_by(now)
+        if generated is not None and put_generator(table.generators, Generator(coupon, generated, row)):
+            return None
+    return table
 
 
 def _read(documents: Iterable[tuple[str, Document]], around: Surroundings) -> tuple[dict[str, Piece], list[BookProblem]]:

@@ -1,7 +1,7 @@
 """The promotions of a version from those of the one before, where few of them changed."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def splice_promotions(old: Promotions, new: Promotions, edit: Edit, removed: Int
             revision=joined_tuple(edit, old.revision, new.revision),
             personal_inputs=joined_tuple(edit, old.personal_inputs, new.personal_inputs),
             reward_inputs=joined_tuple(edit, old.reward_inputs, new.reward_inputs),
-            row_of_code=old.row_of_code,
+            codes=old.codes,
             n_line_level=n_line_level,
             n_order_level=old.n_order_level - n_gone + new.n_order_level,
             groups=groups,
@@ -156,9 +156,3 @@ def _has_same_scopes(old: Promotions, new: Promotions, edit: Edit, removed: Int6
 def _of_row(keys: Int64s, row: int, n_skus: int) -> Int64s:
     low, high = np.searchsorted(keys, (row * n_skus, (row + 1) * n_skus))
     return keys[low:high] - row * n_skus
-
-
-def codes_moved(row_of_code: Mapping[str, int], place: Int64s) -> dict[str, int]:
-    """The same codes when rows have moved to their `place` (n_old,)."""
-    rows = place[np.fromiter(row_of_code.values(), np.int64, len(row_of_code))]
-    return dict(zip(row_of_code, rows.tolist(), strict=True))

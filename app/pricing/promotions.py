@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.code_table import NO_CODES, CodeTable
 from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
 from app.pricing.funding import Funding, pack_funding
@@ -28,7 +29,7 @@ class Promotions(NamedTuple):
     revision: tuple[int, ...]
     personal_inputs: tuple[tuple[str, ...], ...]  # what an applied promotion has looked at
     reward_inputs: tuple[tuple[str, ...], ...]  # what of it the reward itself asks for
-    row_of_code: dict[str, int]
+    codes: CodeTable
     n_line_level: int
     n_order_level: int  # the order promotions follow the line promotions; what is left are the shipping promotions
     groups: tuple[str, ...]  # sorted
@@ -180,7 +181,7 @@ def pack_promotions(
         revision=tuple(piece.revision for piece in ordered),
         personal_inputs=tuple(piece.personal_inputs for piece in ordered),
         reward_inputs=tuple(piece.reward_inputs for piece in ordered),
-        row_of_code={},
+        codes=NO_CODES,
         n_line_level=len(ids) - int(np.count_nonzero(is_beyond_lines)),
         n_order_level=sum(piece.level == "order" for piece in ordered),
         groups=groups,

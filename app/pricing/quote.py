@@ -336,7 +336,7 @@ def _read_codes(book: PriceBook, asked: Asked) -> list[Code]:
     for number, context in enumerate(asked.context.tolist()):
         seen: set[int] = set()
         for place, text in enumerate(asked.contexts[context].codes):
-            row = book.promotions.row_of_code.get(text, -1)
+            row = book.promotions.codes.row_of(text)
             at = asked.currency_row[context : context + 1], asked.at_s[context : context + 1]
             if row < 0 or not _is_offered(book.promotions, np.array([row]), *at)[0]:
                 codes.append(Code(number, place, text, -1, CodeOutcome.INVALID))

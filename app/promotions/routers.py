@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from app.promotions.campaigns import CAMPAIGNS
+from app.promotions.coupon_router import coupons_router
 from app.promotions.coupons import COUPONS
 from app.promotions.promotions import PROMOTIONS
 from app.resources.resource import Resource
@@ -15,4 +16,4 @@ RESOURCES: Final[tuple[Resource, ...]] = (PROMOTIONS, COUPONS, CAMPAIGNS)
 
 def promotion_routers() -> list[APIRouter]:
     """The routers of promotions, coupons and campaigns."""
-    return [router_of(resource) for resource in RESOURCES]
+    return [router_of(PROMOTIONS), coupons_router(), router_of(CAMPAIGNS)]

@@ -105,10 +105,15 @@ def normalise_code(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    code = normalise_code(text)
+    code = plain_code(text)
     if not 1 <= len(code) <= 64:
         raise ValueError("a code has 1 to 64 characters")
-    return _plain(code)
+    return code
+
+
+def plain_code(text: str) -> str:
+    """A code, or the beginning of one, as it is looked up. Raises ValueError for control characters."""
+    return _plain(normalise_code(text))
 
 
 def _demand_index(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,7 @@ from app.pricebook.drafts import (
 from app.pricebook.load import decode_body
 from app.pricebook.publish import Publication
 from app.pricing.book import BookProblem
+from app.resources.completion import completed
 from app.resources.control import control_of, require_publish_now, run_publication
 from app.resources.replies import document_reply, shown, shown_draft
 from app.resources.resource import Resource
@@ -42,13 +44,13 @@ async def put_document(
     # Laying out a schedule takes up to some tenths of a second.
     if problems := await asyncio.to_thread(resource.check, body):
         raise ValidationFailed(f"{len(problems)} thing(s) wrong with the body.", errors=problems)
-    return await _write(request, principal, Change(resource.name, document_id, body), now=now)
+    return await _write(request, principal, resource, Change(resource.name, document_id, body), now=now)
 
 
 async def delete_document(request: Request, principal: Principal, resource: Resource, document_id: str, *, now: bool) -> Response:
     """Write a draft that deletes, or delete at once. A document that was only ever a draft is gone at once in either case."""
     resource.refuse(document_id, None)
-    return await _write(request, principal, Change(resource.name, document_id, None), now=now)
+    return await _write(request, principal, resource, Change(resource.name, document_id, None), now=now)
 
 
 async def discard_draft(request: Request, principal: Principal, resource: Resource, document_id: str) -> Response:
@@ -110,23 +112,25 @@ async def ids_with_prefix(request: Request, resource: Resource, prefix: str, *, 
     return found
 
 
-async def _write(request: Request, principal: Principal, change: Change, *, now: bool) -> Response:
+async def _write(request: Request, principal: Principal, resource: Resource, change: Change, *, now: bool) -> Response:
     if now:
 
         async def publish(publication: Publication) -> Reply:
             require_publish_now(publication.documents)
-            return await _publish_one(request, principal, publication, change)
+            [whole] = await completed(publication.connection, resource, [change])
+            return await _publish_one(request, principal, publication, whole)
 
         return await run_publication(request, principal, publish, path_of=lambda problem: _path_in(problem, change))
 
     async def effect(connection: AsyncConnection) -> Reply:
-        return await _draft_one(request, principal, connection, change)
+        at = await lock_drafts(connection)
+        [whole] = await completed(connection, resource, [change])
+        return await _draft_one(request, principal, connection, whole, at)
 
     return await run_once(control_of(request).engine, request, principal, effect)
 
 
-async def _draft_one(request: Request, principal: Principal, connection: AsyncConnection, change: Change) -> Reply:
-    at = await lock_drafts(connection)
+async def _draft_one(request: Request, principal: Principal, connection: AsyncConnection, change: Change, at: datetime) -> Reply:
     row = (await connection.exec_driver_sql(queries.DOCUMENT, (change.resource, change.id))).one_or_none()
     draft = await find_draft(connection, change.resource, change.id)
     published = None if row is None else row.etag

@@ -1,6 +1,6 @@
 """What a resource is: its name, the models of its bodies and rows, and what no single field can tell."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from app.errors import FieldError
 from app.pricebook.documents import Change
 from app.resources.fields import Body, Id
+
+type Earlier = Callable[[], Awaitable[Mapping[str, Any] | None]]
 
 
 class Stored(BaseModel):
@@ -39,7 +41,8 @@ class Resource:
 
     `members` are the request models, several where the body's `kind` chooses. `row_key` is the member that names the document in an import row
     (`id`, or `sku` where the rest of the id is in the body). `check` finds in a normalised body what no single field can tell; `refuse` raises
-    Conflict for changes (body None deletes) that the service does not allow.
+    Conflict for changes (body None deletes) that the service does not allow. `complete` fills in what the service chooses where the body leaves it
+    out; it may ask for the body there is, drafted or else published.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Resource:
     document_id: Callable[[str, Mapping[str, Any]], str] = lambda key, _: key
     check: Callable[[Mapping[str, Any]], list[FieldError]] = _no_problems
     refuse: Callable[[str, Mapping[str, Any] | None], None] = _no_refusal
+    complete: Callable[[Mapping[str, Any], Earlier], Awaitable[Mapping[str, Any]]] | None = None
     row_members: tuple[type[Body], ...] = field(init=False)
     reply_members: tuple[type[BaseModel], ...] = field(init=False)
     row_adapter: TypeAdapter[Any] = field(init=False)

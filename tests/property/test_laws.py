@@ -197,7 +197,7 @@ def test_the_best_never_costs_more_than_the_sequence() -> None:
             n_cheaper += gain[0] > gain_by_sequence[0]
             lines = zip(priced_lines(best), priced_lines(sequence), strict=True)
             n_dearer_lines += any(line["total"] > by_sequence["total"] for line, by_sequence in lines)
-    assert n_cheaper > 30
+    assert n_cheaper > 15
     # A line may well cost more, for the sake of the order.
     assert n_dearer_lines > 3
 

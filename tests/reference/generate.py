@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from tests.reference.codes import LETTERS, generated_code, promotion_of_each_code
 from tests.reference.generate_pieces import (
     CHANNELS,
     HOT_INSTANTS_US,
@@ -82,7 +83,11 @@ def random_basket(rng: Random, documents: Documents) -> Body:
             basket[field] = rng.choice((*values, None))
     if chance(rng, 0.7):
         basket["customer"] = _customer(rng, documents)
-    codes = [code for body in documents["coupons"].values() for code in body["codes"]]
+    codes = sorted(promotion_of_each_code(documents["coupons"]))
+    # One number beyond the last, and one that is wrong in a letter.
+    for made in [body["generate"] for body in documents["coupons"].values() if body.get("generate")]:
+        beyond = generated_code(made["prefix"], made["seed"], made["count"])
+        codes += [beyond, f"{generated_code(made['prefix'], made['seed'], 0)[:-1]}{rng.choice(LETTERS)}"]
     if chance(rng, 0.7):
         basket["codes"] = [_code_as_typed(rng, codes) for _ in range(rng.choice((0, 1, 1, 2, 3, 5)))]
     if chance(rng, 0.5):

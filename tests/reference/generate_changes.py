@@ -41,6 +41,9 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
     if resource == "coupons":
         body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
         body["codes"] = [f"{code}{rng.choice(('', '2', '3'))}" for code in body["codes"]]
+        if made := body.get("generate"):
+            seed = made["seed"] if deed < 0.7 else rng.randbytes(16).hex()
+            body["generate"] = {**made, "seed": seed, "count": max(1, made["count"] + rng.choice((-1, 0, 1)))}
         name = rng.choice((name, f"{name}x"))
     if resource == "named-days":
         body["days"] = [day for day in body["days"] if rng.random() < 0.5] + ["2027-01-01"]

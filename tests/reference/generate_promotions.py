@@ -39,8 +39,20 @@ def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) ->
     coupons: dict[str, Body] = {}
     for rule, body in promotions.items():
         if body["requires_code"] or chance(rng, 0.1):
-            coupons[f"c-{rule}"] = {"promotion": rule, "codes": [f"{rule}-{i}".upper() for i in range(rng.choice((1, 1, 2)))]}
+            coupons[f"c-{rule}"] = _coupon(rng, rule)
     return {"promotions": promotions, "coupons": coupons}
+
+
+def _coupon(rng: Random, rule: str) -> Body:
+    """Return a coupon that lists its codes or generates them."""
+    if chance(rng, 0.4):
+        made = {
+            "prefix": rng.choice(("", "SP-", "SP-", rule.upper())),
+            "seed": rng.randbytes(16).hex(),
+            "count": rng.randint(1, 5),
+        }
+        return {"promotion": rule, "codes": [], "generate": made}
+    return {"promotion": rule, "codes": [f"{rule}-{i}".upper() for i in range(rng.choice((1, 1, 2)))]}
 
 
 def _promotion(rng: Random, currencies: tuple[str, str], scale: int) -> Body:

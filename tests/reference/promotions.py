@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from tests.reference.allocation import allocate_within
 from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
+from tests.reference.codes import promotion_of_each_code
 from tests.reference.conditions import Turn, facts_of, looks_at_running_order, named_attributes
 from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
 from tests.reference.rewards import Across, Each, Unreached, benefit_of, falls_short, reward_of
 from tests.reference.sets import touches
-from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
+from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.times import is_active
 
 LEVELS = ("line", "order", "shipping")
@@ -50,7 +51,7 @@ class Outcome:
 
 def codes_given(shop: Shop, request: Request) -> Given:
     """Look up the codes of a request."""
-    promotion_of = {normal_code(code): body["promotion"] for body in shop.each("coupons").values() for code in body["codes"]}
+    promotion_of = promotion_of_each_code(shop.each("coupons"))
     naming: dict[str, tuple[int, str]] = {}
     redundant: list[tuple[int, Body]] = []
     invalid: list[tuple[int, Body]] = []

@@ -127,7 +127,10 @@ DOCUMENTS: dict[str, list[dict[str, Any]]] = {
             "currency": "USD",
         },
     ],
-    "coupons": [{"id": "c1", "promotion": "ten", "codes": ["TEN", "ÉTÉ|1"]}],
+    "coupons": [
+        {"id": "c1", "promotion": "ten", "codes": ["TEN", "ÉTÉ|1"]},
+        {"id": "c2", "promotion": "ten", "generate": {"count": 1000, "prefix": "A|B"}},
+    ],
     "campaigns": [
         {"id": "summer", "name": "Summer", "promotions": ["ten"], "from": "2026-06-01T00:00:00", "timezone": "Europe/Paris"}
     ],
