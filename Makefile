@@ -26,8 +26,8 @@ bench: .venv/.complete  ## the figures of the README
 faults: .venv/.complete  ## the long form of the tests that kill things: half an hour on two cores
 	FAULT_KILLS=$${FAULT_KILLS:-1000} $(PY) -m pytest -q -s tests/faults
 
-reference: .venv/.complete  ## the engine against the plain reference, many random books
-	REFERENCE_BOOKS=$${REFERENCE_BOOKS:-40000} $(PY) -m pytest -q tests/reference/test_engine_agrees.py
+reference: .venv/.complete  ## the engine against the plain reference: 100 million lines of random shops, some hours on two cores
+	$(PY) -m tests.reference.campaign --lines $${REFERENCE_LINES:-100000000} --seed $${REFERENCE_SEED:-0}
 
 clean:  ## everything that was built; the data in .data stays
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

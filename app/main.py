@@ -28,6 +28,7 @@ from app.errors import Unavailable
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
+from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
@@ -102,6 +103,7 @@ class Service:
             last_good=settings.data_dir / "last-good-book",
             poll_seconds=settings.poll_seconds,
         )
+        self.reach = Reach()
         self.versions = BookVersions(self.connect, self.holder)
         self.store = DecisionStore(self.connect_durable, metrics=self.metrics)
         limits = LaneLimits(
@@ -177,6 +179,7 @@ class Service:
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
+        self._run("schedules", self._renew_schedules)
 
     async def stop(self) -> None:
         """The lanes first: what they hold is stored and answered before anything it needs is gone."""
@@ -207,6 +210,14 @@ class Service:
                 connection.terminate()
             await asyncio.sleep(UPKEEP_SECONDS)
 
+    async def _renew_schedules(self) -> None:
+        while True:
+            try:
+                await renew_schedules(self.engine, self.holder, self.metrics)
+            except Exception as error:  # noqa: BLE001 - there is a month to succeed in, and compiling a book each second would be felt
+                self.note_failure("schedules", error)
+            await asyncio.sleep(UPKEEP_SECONDS)
+
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Runs `work` until the service stops; if it fails, that is noted and it starts again."""
 
@@ -231,6 +242,11 @@ class Service:
         gauge("pricing_book_version", "Version of the price book in force here.", lambda: self.holder.version or 0)
         gauge("pricing_book_age_seconds", "Time since the book in force was published.", self._book_age_seconds)
         gauge("pricing_book_checked_seconds", "Time since the database last told the latest version.", self._checked_seconds)
+        gauge(
+            "pricing_schedule_days_ahead",
+            "Days that patterns of schedules reach ahead, -1 without any.",
+            self._schedule_days_ahead,
+        )
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
@@ -239,6 +255,10 @@ class Service:
     def _book_age_seconds(self) -> float:
         held = self.holder.held()
         return 0.0 if held is None else max(0.0, time.time() - held.book.published_at_us / 1e6)
+
+    def _schedule_days_ahead(self) -> int:
+        held = self.holder.held()
+        return NO_PATTERNS_DAYS if held is None else self.reach.days_ahead(held, datetime.now(UTC))
 
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at

@@ -22,7 +22,9 @@ import app.pricing
 from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
+from app.pricing.funding import Funding
 from app.pricing.guardrails import Guardrails
+from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
 from app.pricing.promotions import Promotions
@@ -44,17 +46,24 @@ _CLASSES: Final[dict[str, Any]] = {
         Assortment,
         ConditionTable,
         Endings,
+        Funding,
         Guardrails,
         Policy,
         PriceEntries,
         PriceLists,
+        Program,
         Promotions,
         SalePrices,
         ScheduleTable,
         ScopeIndex,
         Steps,
         StrategyTable,
-        *(cast(Any, module).Packed for module in (*KINDS.values(), *STRATEGIES.values())),
+        *(
+            one
+            for module in (*KINDS.values(), *STRATEGIES.values())
+            for one in vars(module).values()
+            if hasattr(one, "_fields") and one.__module__ == cast(Any, module).__name__
+        ),
     )
 }
 # Longer tuples of equal things are kept as each of them once, and a number for each place.

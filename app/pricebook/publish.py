@@ -16,10 +16,12 @@ from app.pricebook.compile import compile_off_loop
 from app.pricebook.documents import Change, Documents, encode_canonical, etag_of, replace_documents
 from app.pricebook.holder import BookHolder, Held
 from app.pricebook.load import instant_of, latest_of, microseconds, tables_of, with_changes
+from app.pricebook.named_days import changes_of_days, days_laid_further, require_holding, without_named_days
 from app.pricebook.offload import off_loop, parts
 from app.pricing.book import BookRows, Document, PriceBook
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+_FURTHER: Final = "schedules laid out further ahead"
 
 
 class Published(NamedTuple):
@@ -62,33 +64,72 @@ class Publication:
         Changes that change nothing are left out, and without any there is no new version. The audit trail gets a row for each document,
         or the one `summary`. May be called once in a publication. Raises BookError when the book would not compile.
         """
-        assert self.held is None
         before = self.rows.documents
-        real = await off_loop(len(changes), _real_changes, before, changes)
-        if not real:
+        asked = without_named_days(changes)
+        real = await off_loop(len(asked), _real_changes, before, asked)
+        published_at = await self._now()
+        days = await asyncio.to_thread(changes_of_days, before, asked, real, at_us=microseconds(published_at))
+        if not real and not days:
             return Published(self.rows.version, instant_of(self.rows.published_at_us), 0)
+        entries = [summary] if summary else await off_loop(len(real), _audit_entries, before, real)
+        # What was in force once may come back after its time.
+        refused = [] if kind == "rollback" else real
+        await self._put_in_force(
+            [*real, *days], published_at, actor, kind, note, body_of, [*entries, *_audit_entries(before, days)], refused
+        )
+        return Published(self.rows.version + 1, published_at, len(real))
+
+    async def lay_further(self, *, actor: str) -> None:
+        """Make a next version of the same documents, whose schedules reach as far as those of any version published now.
+
+        May be called once in a publication. Raises BookError when the book would not compile.
+        """
+        published_at = await self._now()
+        days = await asyncio.to_thread(days_laid_further, self.rows.documents, at_us=microseconds(published_at))
+        entry = AuditEntry("versions", str(self.rows.version + 1), None, {"note": _FURTHER})
+        await self._put_in_force(days, published_at, actor, "publish", _FURTHER, None, [entry], ())
+
+    async def _put_in_force(
+        self,
+        real: Sequence[Change],
+        published_at: datetime,
+        actor: str,
+        kind: str,
+        note: str,
+        body_of: int | None,
+        entries: Sequence[AuditEntry],
+        must_hold: Iterable[Change],
+    ) -> None:
+        """Write the next version. Raises BookError where the book does not compile or a schedule of `must_hold` never holds."""
+        assert self.held is None
+        before, version = self.rows.documents, self.rows.version + 1
         revisions = await self._next_revisions(real)
-        published_at: datetime = (await self.connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
-        version = self.rows.version + 1
         # Now and then a table lays out its arrays anew, which is for no event loop.
         documents = await asyncio.to_thread(_with_changes, before, real, revisions)
         candidate = BookRows(version, microseconds(published_at), documents)
         book = await compile_off_loop(candidate, self._metrics, earlier=self._earlier)
+        require_holding(book, must_hold)
 
         await self.connection.exec_driver_sql(queries.LOCK_DRAFTS)
         await self.connection.exec_driver_sql(queries.INSERT_VERSION, (version, published_at, actor, kind, note, body_of))
         await self._write(real, revisions, version)
-        entries = [summary] if summary else await off_loop(len(real), _audit_entries, before, real)
         await append_audit(self.connection, entries, at=published_at, actor=actor, action=kind, version=version)
         await self.connection.exec_driver_sql(queries.NOTIFY_VERSION, (str(version),))
         self.held = Held(book, candidate)
-        return Published(version, published_at, len(real))
 
     async def compile_with(self, changes: Sequence[Change]) -> PriceBook:
         """The book that these changes would make, without publishing it. Raises BookError."""
-        documents = await asyncio.to_thread(_with_changes, self.rows.documents, changes, [0] * len(changes))
-        rows = BookRows(self.rows.version, self.rows.published_at_us, documents)
-        return await compile_off_loop(rows, self._metrics, earlier=self._earlier)
+        now_us = microseconds(await self._now())
+        days = await asyncio.to_thread(changes_of_days, self.rows.documents, changes, changes, at_us=now_us)
+        every = [*changes, *days]
+        documents = await asyncio.to_thread(_with_changes, self.rows.documents, every, [0] * len(every))
+        book = await compile_off_loop(BookRows(self.rows.version, now_us, documents), self._metrics, earlier=self._earlier)
+        require_holding(book, changes)
+        return book
+
+    async def _now(self) -> datetime:
+        now: datetime = (await self.connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
+        return now
 
     async def _next_revisions(self, changes: Sequence[Change]) -> list[int]:
         """The revision of each change. A document that comes back after it was deleted goes on counting, so those are looked up."""

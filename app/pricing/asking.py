@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from app.pricing.groups import Groups
-from app.pricing.money import AMOUNT_MINOR_MAX, INT64_MAX, Int64s
+from app.pricing.money import AMOUNT_MINOR_MAX, INT64_MAX, Bools, Int64s
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.rewards import BASE_RUNNING, Kind, Offer, Reward, Turn
@@ -14,7 +14,7 @@ from app.pricing.stacking import Lines, Orders
 
 _OF_PAIRS: Final = tuple(Reward._fields.index(name) for name in ("line_minor", "down_to_minor"))
 # What stands where a kind has no such column and another has.
-_NOTHING: Final[tuple[int, ...]] = (0, BASE_RUNNING, 0, INT64_MAX, 0, AMOUNT_MINOR_MAX)
+_NOTHING: Final[tuple[int | bool, ...]] = (0, BASE_RUNNING, 0, INT64_MAX, 0, AMOUNT_MINOR_MAX, False)
 
 type Offers = Sequence[tuple[Int64s, Offer]]  # with the applications that each is of
 type _Answer = tuple[Int64s, Int64s, Reward]  # applications, pairs, what their kind answered
@@ -52,7 +52,7 @@ def ask(
 
 def _side_by_side(answers: Sequence[_Answer], n_apps: int, n_pairs: int) -> Reward:
     """Each column of the answers over all applications or pairs, but their offers; None where no answer has it."""
-    columns: list[Int64s | None] = []
+    columns: list[Int64s | Bools | None] = []
     for place, default in enumerate(_NOTHING):
         is_of_pairs = place in _OF_PAIRS
         given = [(pair if is_of_pairs else own, answer[place]) for own, pair, answer in answers if answer[place] is not None]

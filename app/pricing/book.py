@@ -63,7 +63,7 @@ class Sources(NamedTuple):
     currencies: Mapping[str, Mapping[str, int]]  # by resource: how many documents name each
     n_uses: Int64s  # (n_skus,) products and prices that name each SKU
     entry_instants_s: Int64s  # sorted instants at which a price begins or ends
-    weekly: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out from the day of publishing
+    patterns: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out around the day of publishing
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -1,14 +1,17 @@
 """What the documents of a version have of those that an earlier book was compiled from."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.documents import changed_ids, columns_of
+from app.pricing.schedule import is_laid_out_anew
 
 _NO_DOCUMENTS: Final[Mapping[str, Document]] = {}
 _DAY_US: Final = 86_400_000_000
+# The days that schedules name, by rule: documents that a publication writes beside the rule's own.
+NAMED_DAYS: Final = "named-days"
 
 type Body = Mapping[str, Any]
 
@@ -46,9 +49,20 @@ class Comparison:
             old, new = before.get(name), self.documents(resource).get(name)
             yield None if old is None else old.body, None if new is None else new.body
 
+    def named_days(self, resource: str, name: str) -> Sequence[str]:
+        """The days that the schedule of a rule names."""
+        found = self.documents(NAMED_DAYS).get(named_days_id(resource, name))
+        return () if found is None else found.body["days"]
+
+    def with_other_days(self, resource: str) -> set[str] | None:
+        """The rules of a resource whose named days differ; None where any may."""
+        changed = self.changed(NAMED_DAYS)
+        prefix = named_days_id(resource, "")
+        return None if changed is None else {name.removeprefix(prefix) for name in changed if name.startswith(prefix)}
+
     @property
     def is_same_day(self) -> bool:
-        """Whether weekly schedules, which are laid out from the day of publishing, come out as they did."""
+        """Whether patterns, which are laid out around the day of publishing, come out as they did."""
         return self._earlier is not None and self._earlier.published_at_us // _DAY_US == self._rows.published_at_us // _DAY_US
 
     def n_of_currencies(self, resource: str) -> Mapping[str, int]:
@@ -69,6 +83,11 @@ class Comparison:
         return {name: n for name, n in moved.items() if n}
 
 
-def is_weekly(body: Body) -> bool:
-    """Whether a document's schedule is laid out from the day of publishing."""
-    return bool((body.get("schedule") or {}).get("weekly"))
+def has_pattern(body: Body) -> bool:
+    """Whether a document's schedule is laid out around the day of publishing."""
+    return is_laid_out_anew(body.get("schedule"))
+
+
+def named_days_id(resource: str, name: str) -> str:
+    """The id of the document that has the days a rule's schedule names."""
+    return f"{resource}/{name}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.pricing.book import BookError, BookProblem, BookRows, Document, Named, PriceBook, Sources
 from app.pricing.catalog_columns import PriceColumns, read_catalog, read_prices, said_of
-from app.pricing.comparison import Comparison, is_weekly
+from app.pricing.comparison import Comparison, has_pattern
 from app.pricing.compile_promotions import (
     Compiled,
     Surroundings,
@@ -28,7 +28,7 @@ from app.pricing.price_entries import all_entries, changed_entries
 from app.pricing.price_lists import NO_ENTRIES, PriceEntries, compile_price_lists, pack_entries
 from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
-from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleTable, compile_schedule, distinct, pack_schedules
+from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleError, ScheduleTable, compile_schedule, distinct, pack_schedules
 from app.pricing.scope import Assortment, Scope, compile_scope, index_scopes
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable, assign
@@ -96,7 +96,7 @@ class _Compiler:
         else:
             cost_key, cost_e4 = self._costs()
         demand_e4 = earlier.demand_e4 if earlier is not None and self._is_same("signals-demand") else self._demand()
-        vocabulary, (promotions, weekly, problems) = self._promotions(policy)
+        vocabulary, (promotions, patterns, problems) = self._promotions(policy)
         self.problems += problems
         if self.problems:
             raise BookError(tuple(self.problems))
@@ -129,7 +129,7 @@ class _Compiler:
                 self.currencies,
                 self.n_uses,
                 instants_s,
-                {"promotions": weekly, "sale-prices": self._weekly("sale-prices")},
+                {"promotions": patterns, "sale-prices": self._patterns("sale-prices")},
             ),
         )
 
@@ -172,22 +172,23 @@ class _Compiler:
         return self.has_same_rows and self.compared.is_untouched(*resources)
 
     def _has_same_sales(self, earlier: PriceBook) -> bool:
-        """Sale prices also feel how many currencies there are prices in, and on which day a weekly pattern is laid out."""
+        """Sale prices also feel how many currencies there are prices in, and which days patterns and named days come out on."""
         is_priced_alike = self.currencies["prices"].keys() == earlier.sources.currencies["prices"].keys()
-        is_laid_out_alike = self.compared.is_same_day or not earlier.sources.weekly["sale-prices"]
-        return self._is_same("sale-prices") and is_priced_alike and is_laid_out_alike
+        is_laid_out_alike = self.compared.is_same_day or not earlier.sources.patterns["sale-prices"]
+        has_same_days = self.compared.with_other_days("sale-prices") == set()
+        return self._is_same("sale-prices") and is_priced_alike and is_laid_out_alike and has_same_days
 
-    def _weekly(self, resource: str) -> frozenset[str]:
+    def _patterns(self, resource: str) -> frozenset[str]:
         if self.earlier is not None and self.compared.is_untouched(resource):
-            return self.earlier.sources.weekly[resource]
-        return frozenset(name for name, document in self._documents(resource).items() if is_weekly(document.body))
+            return self.earlier.sources.patterns[resource]
+        return frozenset(name for name, document in self._documents(resource).items() if has_pattern(document.body))
 
     def _promotions(self, policy: Policy) -> tuple[Vocabulary, Compiled]:
         earlier, compared = self.earlier, self.compared
         if earlier is not None and self._is_same("attributes") and policy.exclusive_wins == earlier.policy.exclusive_wins:
             names = promotions_to_read(earlier, compared)
             if names == set() and compared.is_untouched("coupons"):
-                return earlier.vocabulary, Compiled(earlier.promotions, earlier.sources.weekly["promotions"], [])
+                return earlier.vocabulary, Compiled(earlier.promotions, earlier.sources.patterns["promotions"], [])
             if names is not None:
                 vocabulary = earlier.vocabulary.grown() if names else earlier.vocabulary
                 return vocabulary, changed_promotions(earlier, compared, names, self._around(vocabulary, policy))
@@ -196,7 +197,14 @@ class _Compiler:
         return vocabulary, all_promotions(self._documents("promotions"), coupons, self._around(vocabulary, policy))
 
     def _around(self, vocabulary: Vocabulary, policy: Policy) -> Surroundings:
-        return Surroundings(self.assortment, vocabulary, self.currency_rows, policy.exclusive_wins, self.rows.published_at_us)
+        return Surroundings(
+            self.assortment,
+            vocabulary,
+            self.currency_rows,
+            policy.exclusive_wins,
+            self.rows.published_at_us,
+            lambda name: self.compared.named_days("promotions", name),
+        )
 
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(
@@ -223,9 +231,10 @@ class _Compiler:
         if not body.get("schedule"):
             return None
         try:
-            return compile_schedule(body["schedule"], published_at_us=self.rows.published_at_us)
-        except ValueError as error:
-            self._problem(resource, name, "schedule", str(error))
+            days = self.compared.named_days(resource, name)
+            return compile_schedule(body["schedule"], published_at_us=self.rows.published_at_us, days=days)
+        except ScheduleError as error:
+            self._problem(resource, name, f"schedule.{error.path}", str(error))
             return None
 
     def _entries(self) -> PriceEntries:

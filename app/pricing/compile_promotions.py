@@ -1,13 +1,13 @@
 """The promotions of a version: all of them read and packed, or those of the version before with a few exchanged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from app.pricing.book import BookProblem, Document, PriceBook
 from app.pricing.codes import read_codes
-from app.pricing.comparison import Comparison, is_weekly
+from app.pricing.comparison import Comparison, has_pattern
 from app.pricing.frozen import frozen
 from app.pricing.money import Int64s
 from app.pricing.promotion_changes import codes_moved, edit_promotions, row_of_place, splice_promotions
@@ -30,13 +30,14 @@ class Surroundings(NamedTuple):
     currency_rows: Mapping[str, int]
     exclusive_wins: bool
     published_at_us: int
+    days_of: Callable[[str], Sequence[str]]  # the days that a promotion's schedule names, by its id
 
 
 class Compiled(NamedTuple):
     """Promotions, those that depend on the day of publishing, and what is wrong."""
 
     promotions: Promotions
-    weekly: frozenset[str]
+    patterns: frozenset[str]
     problems: list[BookProblem]
 
 
@@ -46,16 +47,19 @@ def all_promotions(documents: Mapping[str, Document], coupons: Mapping[str, Docu
     promotions = _packed(pieces, around)
     row_of_id = {name: row for row, name in enumerate(promotions.id)}
     codes, found = read_codes(coupons, row_of_id, {name for name in documents if name not in pieces})
-    weekly = frozenset(name for name, piece in pieces.items() if is_weekly(piece.body))
-    return Compiled(frozen(promotions._replace(row_of_code=codes)), weekly, problems + _problems(found))
+    patterns = frozenset(name for name, piece in pieces.items() if has_pattern(piece.body))
+    return Compiled(frozen(promotions._replace(row_of_code=codes)), patterns, problems + _problems(found))
 
 
 def promotions_to_read(earlier: PriceBook, compared: Comparison) -> set[str] | None:
     """The promotions that must be read anew when what surrounds them is as it was; None where that is all of them."""
-    changed = compared.changed("promotions")
-    if changed is None:
+    changed, with_other_days = compared.changed("promotions"), compared.with_other_days("promotions")
+    if changed is None or with_other_days is None:
         return None
-    names = changed if compared.is_same_day else changed | earlier.sources.weekly["promotions"]
+    # Days of a promotion that is gone, or not there yet, change nothing.
+    names = changed | {name for name in with_other_days if name in compared.documents("promotions")}
+    if not compared.is_same_day:
+        names |= earlier.sources.patterns["promotions"]
     return names if len(names) <= max(_FEW, len(earlier.promotions.id) // _SHARE) else None
 
 
@@ -63,9 +67,11 @@ def changed_promotions(earlier: PriceBook, compared: Comparison, names: set[str]
     """The promotions of the earlier book, with those of some names exchanged; what surrounds them is the same."""
     old, documents = earlier.promotions, compared.documents("promotions")
     pieces, problems = _read(((name, documents[name]) for name in names if name in documents), around)
-    weekly = earlier.sources.weekly["promotions"] - names | {name for name, piece in pieces.items() if is_weekly(piece.body)}
+    patterns = earlier.sources.patterns["promotions"] - names | {
+        name for name, piece in pieces.items() if has_pattern(piece.body)
+    }
     if problems:
-        return Compiled(old, weekly, problems)
+        return Compiled(old, patterns, problems)
     wins = around.exclusive_wins
     gone = [
         place_of(name, body, level_of(body, KINDS), exclusive_wins=wins)
@@ -84,7 +90,7 @@ def changed_promotions(earlier: PriceBook, compared: Comparison, names: set[str]
     found: list[PromotionProblem] = []
     if codes is None:
         codes, found = read_codes(compared.documents("coupons"), {name: row for row, name in enumerate(promotions.id)}, ())
-    return Compiled(promotions._replace(row_of_code=codes), weekly, _problems(found))
+    return Compiled(promotions._replace(row_of_code=codes), patterns, _problems(found))
 
 
 def _changed_codes(
@@ -133,6 +139,7 @@ def _read(documents: Iterable[tuple[str, Document]], around: Surroundings) -> tu
             assortment=around.assortment,
             vocabulary=around.vocabulary,
             published_at_us=around.published_at_us,
+            days=around.days_of(name),
         )
         if isinstance(piece, list):
             problems += piece

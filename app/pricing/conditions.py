@@ -11,7 +11,7 @@ import numpy as np
 from app.pricing.frozen import frozen_array
 from app.pricing.money import Bools, Int64s
 from app.pricing.splice import Edit, items_edit, joined, joined_first, joined_keys, narrowed
-from app.pricing.vocabulary import AMOUNTS, NUMBERS, OF_AMOUNTS, ORDER_SUBTOTAL, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
+from app.pricing.vocabulary import AMOUNTS, NUMBERS, OF_AMOUNTS, ORDER_SUBTOTAL, SETS, VALUE_SHIFT, VALUE_STRIDE, Vocabulary
 
 ALL: Final = 0
 ANY: Final = 1
@@ -120,9 +120,7 @@ def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth
     attribute = vocabulary.attributes.get(name)
     if attribute is None:
         raise ConditionError(f"{path}.attribute", "unknown attribute")
-    permitted = (
-        _OPS_OF_SETS if attribute.type == Type.TEXT_SET else _OPS_OF_NUMBERS if attribute.type in NUMBERS else _OPS_OF_TEXTS
-    )
+    permitted = _OPS_OF_SETS if attribute.type in SETS else _OPS_OF_NUMBERS if attribute.type in NUMBERS else _OPS_OF_TEXTS
     if op not in permitted:
         raise ConditionError(f"{path}.op", f"one of {', '.join(permitted)}")
     if tree.get("basis") is not None and name not in AMOUNTS:

@@ -26,12 +26,18 @@ class Bounds:
     high: int
 
 
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """The id of a resource: a SKU."""
+
+
 PercentOff = Annotated[str, DecimalText(4, "0", "100")]
 MarkupPercent = Annotated[str, DecimalText(4, "0", "10000")]
 UnitPrice = Annotated[str, DecimalText(4, "0", "10000000000")]
 QuantityText = Annotated[str, DecimalText(3, "0", "1000000")]
 AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]
+Sku = Annotated[str, Identifier()]
 Times = Annotated[int, Bounds(1, 1_000_000)]
 
 # A message about one field of the parameters: (path inside the parameters, what is wrong).

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from app.pricing.allocation import Remainder
+from app.pricing.cash import Increments, read_increments
 from app.pricing.money import Rounding
+from app.pricing.points import Programs, read_programs
 
 
 class Policy(NamedTuple):
@@ -15,10 +17,15 @@ class Policy(NamedTuple):
     remainder: Remainder = "largest"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
+    cash_rounding: Increments = ()
+    points: Programs = ()
 
 
 def policy_of(body: Mapping[str, Any] | None) -> Policy:
     """Read the policy document; None is the default policy."""
     if body is None:
         return Policy()
-    return Policy(**{name: body[name] for name in Policy._fields if name in body})
+    plain = {name: body[name] for name in Policy._fields if name in body}
+    return Policy(
+        **plain | {"cash_rounding": read_increments(body.get("cash_rounding")), "points": read_programs(body.get("points"))}
+    )

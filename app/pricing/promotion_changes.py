@@ -7,6 +7,7 @@ import numpy as np
 
 from app.pricing.conditions import splice_conditions
 from app.pricing.frozen import frozen
+from app.pricing.funding import splice_funding
 from app.pricing.money import Bools, Int64s
 from app.pricing.promotions import NO_GROUP, Promotions, place_at
 from app.pricing.schedule import splice_schedules
@@ -40,8 +41,9 @@ def splice_promotions(old: Promotions, new: Promotions, edit: Edit, removed: Int
     kind_row, packed = _packed(old, new, edit, kinds, kind)
     requires_code = joined(edit, old.requires_code, new.requires_code)
     n_line_level = old.n_line_level - int(np.count_nonzero(removed < old.n_line_level)) + new.n_line_level
-    is_order_level = np.arange(edit.n_rows) >= n_line_level
-    scopes, order_scopes = _scopes(old, new, edit, removed, ~requires_code, ~requires_code & is_order_level)
+    n_gone = int(np.count_nonzero((removed >= old.n_line_level) & (removed < old.first_of_shipping)))
+    is_beyond_lines = np.arange(edit.n_rows) >= n_line_level
+    scopes, order_scopes = _scopes(old, new, edit, removed, ~requires_code, ~requires_code & is_beyond_lines)
     # A plain column is followed without being named, so that a new one is not forgotten here.
     columns = {
         name: joined(edit, column, getattr(new, name))
@@ -57,6 +59,7 @@ def splice_promotions(old: Promotions, new: Promotions, edit: Edit, removed: Int
             reward_inputs=joined_tuple(edit, old.reward_inputs, new.reward_inputs),
             row_of_code=old.row_of_code,
             n_line_level=n_line_level,
+            n_order_level=old.n_order_level - n_gone + new.n_order_level,
             groups=groups,
             group=group,
             requires_code=requires_code,
@@ -68,6 +71,7 @@ def splice_promotions(old: Promotions, new: Promotions, edit: Edit, removed: Int
             order_scopes=order_scopes,
             schedule=splice_schedules(edit, old.schedule, new.schedule),
             conditions=splice_conditions(edit, old.conditions, new.conditions),
+            funding=splice_funding(edit, old.funding, new.funding),
             **columns,
         )
     )

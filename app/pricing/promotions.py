@@ -7,14 +7,16 @@ import numpy as np
 
 from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
+from app.pricing.funding import Funding, pack_funding
 from app.pricing.money import Bools, Int64s
 from app.pricing.rewards import Kind, Level
-from app.pricing.schedule import Intervals, ScheduleTable, compile_schedule, pack_schedules
+from app.pricing.schedule import Intervals, ScheduleError, ScheduleTable, compile_schedule, pack_schedules
 from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary
 
 ANY_CURRENCY: Final = -1
 NO_GROUP: Final = -1
+_LEVELS: Final[dict[Level, int]] = {"line": 0, "order": 1, "shipping": 2}
 
 
 class Promotions(NamedTuple):
@@ -27,6 +29,7 @@ class Promotions(NamedTuple):
     reward_inputs: tuple[tuple[str, ...], ...]  # what of it the reward itself asks for
     row_of_code: dict[str, int]
     n_line_level: int
+    n_order_level: int  # the order promotions follow the line promotions; what is left are the shipping promotions
     groups: tuple[str, ...]  # sorted
     lane: Int64s
     priority: Int64s
@@ -45,9 +48,15 @@ class Promotions(NamedTuple):
     kinds: tuple[str, ...]
     packed: tuple[Any, ...]  # by kind
     scopes: ScopeIndex  # lists what needs no code
-    order_scopes: ScopeIndex  # of these only the order promotions
+    order_scopes: ScopeIndex  # of these only the order and shipping promotions
     schedule: ScheduleTable
     conditions: ConditionTable
+    funding: Funding
+
+    @property
+    def first_of_shipping(self) -> int:
+        """The first row of the shipping promotions."""
+        return self.n_line_level + self.n_order_level
 
 
 class PromotionProblem(NamedTuple):
@@ -86,13 +95,14 @@ def read_promotion(
     assortment: Assortment,
     vocabulary: Vocabulary,
     published_at_us: int,
+    days: Sequence[str] = (),
 ) -> Piece | list[PromotionProblem]:
     """Compile one promotion, or say what is wrong with it."""
     kind = kinds.get(body["kind"])
     if kind is None:
         return [PromotionProblem("promotions", name, "kind", "unknown kind")]
     params, problems = _read_params(kind, body, name)
-    tree, intervals, found = _read_when(name, body, vocabulary, published_at_us)
+    tree, intervals, found = _read_when(name, body, vocabulary, published_at_us, days)
     problems += found
     if problems:
         return problems
@@ -149,7 +159,7 @@ def pack_promotions(
         return np.fromiter(values, np.int64, len(ids))
 
     requires_code = flags(body.get("requires_code") for body in bodies)
-    is_order_level = flags(piece.level == "order" for piece in ordered)
+    is_beyond_lines = flags(piece.level != "line" for piece in ordered)
     scopes = index_scopes([piece.scope for piece in ordered], n_skus, is_listed=~requires_code)
     return Promotions(
         id=tuple(ids),
@@ -158,7 +168,8 @@ def pack_promotions(
         personal_inputs=tuple(piece.personal_inputs for piece in ordered),
         reward_inputs=tuple(piece.reward_inputs for piece in ordered),
         row_of_code={},
-        n_line_level=len(ids) - int(np.count_nonzero(is_order_level)),
+        n_line_level=len(ids) - int(np.count_nonzero(is_beyond_lines)),
+        n_order_level=sum(piece.level == "order" for piece in ordered),
         groups=groups,
         lane=numbers(body.get("lane") or 0 for body in bodies),
         priority=numbers(body.get("priority") or 0 for body in bodies),
@@ -177,9 +188,10 @@ def pack_promotions(
         kinds=kind_names,
         packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
         scopes=scopes,
-        order_scopes=only_listed(scopes, ~requires_code & is_order_level),
+        order_scopes=only_listed(scopes, ~requires_code & is_beyond_lines),
         schedule=pack_schedules([piece.intervals for piece in ordered]),
         conditions=pack_conditions([piece.tree for piece in ordered]),
+        funding=pack_funding([body.get("funding") or () for body in bodies]),
     )
 
 
@@ -192,14 +204,14 @@ def level_of(body: Mapping[str, Any], kinds: Mapping[str, Kind]) -> Level:
 def place_of(name: str, body: Mapping[str, Any], level: Level, *, exclusive_wins: bool) -> tuple[Any, ...]:
     """What the sequence sorts by."""
     yields = exclusive_wins and not body.get("exclusive")
-    return (level == "order", body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
+    return (_LEVELS[level], body.get("lane") or 0, yields, -(body.get("priority") or 0), name)
 
 
 def place_at(promotions: Promotions, row: int, *, exclusive_wins: bool) -> tuple[Any, ...]:
     """The same of a row."""
     yields = exclusive_wins and not promotions.is_exclusive[row]
     return (
-        row >= promotions.n_line_level,
+        int(row >= promotions.n_line_level) + int(row >= promotions.first_of_shipping),
         int(promotions.lane[row]),
         bool(yields),
         -int(promotions.priority[row]),
@@ -222,7 +234,7 @@ def _read_params(kind: Kind, body: Mapping[str, Any], name: str) -> tuple[Any, l
 
 
 def _read_when(
-    name: str, body: Mapping[str, Any], vocabulary: Vocabulary, published_at_us: int
+    name: str, body: Mapping[str, Any], vocabulary: Vocabulary, published_at_us: int, days: Sequence[str]
 ) -> tuple[Any, Intervals | None, list[PromotionProblem]]:
     found: list[PromotionProblem] = []
     tree: Any = []
@@ -233,10 +245,10 @@ def _read_when(
         found.append(PromotionProblem("promotions", name, error.path, str(error)))
     if body.get("schedule"):
         try:
-            intervals = compile_schedule(body["schedule"], published_at_us=published_at_us)
-        except ValueError as error:
-            found.append(PromotionProblem("promotions", name, "schedule", str(error)))
-    amounts = {"order.subtotal", "scope.subtotal", "customer.spend"}
+            intervals = compile_schedule(body["schedule"], published_at_us=published_at_us, days=days)
+        except ScheduleError as error:
+            found.append(PromotionProblem("promotions", name, f"schedule.{error.path}", str(error)))
+    amounts = {"order.subtotal", "order.shipping", "scope.subtotal", "customer.spend"}
     if not body.get("currency") and amounts & set(_attributes(body.get("conditions"))):
         found.append(PromotionProblem("promotions", name, "currency", "conditions on amounts need a currency"))
     return tree, intervals, found

@@ -8,6 +8,7 @@ import numpy as np
 
 from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_and_times
 from app.pricing.basket import Basket
+from app.pricing.beyond import Beyond, go_beyond, has_points, reaches_beyond, shipping_stated
 from app.pricing.book import PriceBook
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
@@ -56,6 +57,7 @@ class Priced(NamedTuple):
     next_tiers: NextTiers
     names_groups: Bools  # (n_kept,) the winning price list names customer groups
     is_exclusively_taken: Bools  # (n_kept,) an exclusive line promotion has applied
+    beyond: Beyond | None  # None where nothing of the book lies beyond the lines, or nothing of it was asked for
 
 
 def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
@@ -64,7 +66,7 @@ def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
     One vectorised pass over all lines of all baskets; element i of the batch equals the same basket priced alone. Lines that
     cannot be priced carry a status and touch nothing else.
     """
-    return _price(book, asked_of(book, baskets), n_rules=len(book.promotions.id))
+    return _price(book, asked_of(book, baskets), n_rules=len(book.promotions.id), baskets=baskets)
 
 
 def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
@@ -73,18 +75,20 @@ def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
 
 
 def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Priced:
-    """What `price_baskets` makes of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
-    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=len(book.promotions.id))
+    """What `price_baskets` makes of the lines of baskets of one SKU each, all of them in the context of one basket; its lines do not count."""
+    return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=book.promotions.first_of_shipping)
 
 
-def _price(book: PriceBook, asked: Asked, *, n_rules: int) -> Priced:
-    """Price by the first `n_rules` promotions of the sequence."""
+def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Basket] = ()) -> Priced:
+    """Price by the first `n_rules` promotions of the sequence, and with `baskets` what lies beyond their lines."""
     facts, problems = read_facts(book.vocabulary, asked.contexts)
     prices = price_lines(book, asked)  # steps 1 to 4
     prices, first_line, is_too_large = _without_too_large(prices, asked.context.size)
-    lines, orders = _lines(prices), _orders(asked.contexts, asked.context, first_line)
+    lines, orders = _lines(prices), _orders(book, baskets, asked.contexts, asked.context, first_line)
     codes, apps = _candidates(book, asked, prices, n_rules=n_rules)
-    outcome = stack(Work(book.promotions, KINDS, facts, lines, orders, book.policy), apps)  # steps 5 to 7 and 9
+    work = Work(book.promotions, KINDS, facts, lines, orders, book.policy)
+    outcome = stack(work, apps)  # steps 5 to 7 and 9
+    beyond = go_beyond(book, baskets, work, apps, outcome) if baskets and reaches_beyond(book) else None  # 8, 10 and 11
     return Priced(
         prices,
         lines.running_minor,
@@ -98,6 +102,7 @@ def _price(book: PriceBook, asked: Asked, *, n_rules: int) -> Priced:
         next_tiers(book, prices),
         book.price_lists.names_groups[book.entries.list_row[prices.entry]],
         lines.is_exclusively_taken,
+        beyond,
     )
 
 
@@ -122,6 +127,7 @@ class OrderPriced(NamedTuple):
     total_minor: Int64s  # (n_lines,)
     applications: Applications
     outcome: Outcome
+    beyond: Beyond | None
 
 
 def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLevel) -> OrderPriced:
@@ -142,8 +148,10 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.running_minor.copy(),
         level.is_exclusively_taken,
     )
-    work = Work(book.promotions, KINDS, facts, lines, _orders(contexts, context, first_line), book.policy)
-    return OrderPriced(lines.running_minor, apps, stack(work, apps))
+    work = Work(book.promotions, KINDS, facts, lines, _orders(book, baskets, contexts, context, first_line), book.policy)
+    outcome = stack(work, apps)
+    beyond = go_beyond(book, baskets, work, apps, outcome) if reaches_beyond(book) else None
+    return OrderPriced(lines.running_minor, apps, outcome, beyond)
 
 
 def _order_applications(
@@ -208,10 +216,19 @@ def _lines(prices: LinePrices) -> Lines:
     )
 
 
-def _orders(contexts: Sequence[Basket], context: Int64s, first_line: Int64s) -> Orders:
+def _orders(
+    book: PriceBook, baskets: Sequence[Basket], contexts: Sequence[Basket], context: Int64s, first_line: Int64s
+) -> Orders:
     orders = np.array([ABSENT if one.orders is None else one.orders for one in contexts], np.int64)
     spend_minor = np.array([ABSENT if one.spend_minor is None else one.spend_minor for one in contexts], np.int64)
-    return Orders(first_line, context, orders[context], spend_minor[context])
+    return Orders(
+        first_line,
+        context,
+        orders[context],
+        spend_minor[context],
+        shipping_stated(book, baskets) if baskets else None,
+        has_points(book, contexts, context),
+    )
 
 
 def _by_basket(problems: Sequence[AttributeProblem], context: Int64s) -> tuple[AttributeProblem, ...]:

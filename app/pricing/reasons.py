@@ -20,6 +20,8 @@ class Reason(IntEnum):
     NO_MATCHING_LINES = 10
     CODE_REDUNDANT = 11
     CODE_INVALID = 12
+    NO_SHIPPING = 13
+    POINTS_NOT_OFFERED = 14
 
 
 class Unit(IntEnum):

@@ -9,14 +9,14 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import numpy as np
 
 from app.pricing.groups import Groups
-from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_decimal
+from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s, format_decimal
 from app.pricing.params import ParamProblem
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
 from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
 
-type Level = Literal["line", "order"]
+type Level = Literal["line", "order", "shipping"]
 
 BASE_RUNNING: Final = 0
 BASE_INITIAL: Final = 1
@@ -80,6 +80,7 @@ class Reward(NamedTuple):
     down_to_minor: Int64s | None = None  # (n_pairs,) an amount that the line comes down to, where it lies above
     across_minor: Int64s | None = None  # (n_apps,)
     cap_minor: Int64s | None = None  # (n_apps,) bound of the discount over the basket
+    is_given: Bools | None = None  # (n_apps,) an order promotion applies although it takes no amount
     offer: Offer | None = None
 
 

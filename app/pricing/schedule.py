@@ -3,6 +3,7 @@
 Instants are whole seconds since 1970 UTC; intervals are half-open [from, to).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from app.pricing.money import Bools, Int64s
+from app.pricing.recurrence import occurrences, parse_rule
 from app.pricing.splice import Edit, joined, joined_keys
 
 EARLIEST_S: Final = 0
@@ -22,6 +24,8 @@ _FEW: Final = 1_000
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _BACK: Final = timedelta(days=400)
 _AHEAD: Final = timedelta(days=800)
+_DURATION: Final = re.compile(r"P(?=.)(?:([0-9]{1,2})W)?(?:([0-9]{1,3})D)?(?:T(?=.)(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?)?")
+_DURATION_MAX: Final = timedelta(days=366)
 
 type Intervals = list[tuple[int, int]]
 
@@ -39,37 +43,83 @@ class ScheduleTable(NamedTuple):
     has_gaps: Bools | None  # (n_rules,) between them the intervals tell; None where no rule has more than one
 
 
-def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int) -> Intervals:
-    """Turn a schedule into its UTC intervals.
+class ScheduleError(ValueError):
+    """A schedule that cannot be laid out: where in it, and what is wrong."""
 
-    A weekly pattern is laid out from 400 days before to 800 days after the instant of publishing. Local times that do not exist or
-    occur twice are resolved as `zoneinfo` with fold=0. Raises ValueError on an unknown zone, an empty interval or a pattern that never holds.
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int, days: Sequence[str] = ()) -> Intervals:
+    """Turn a schedule into its UTC intervals; none where its pattern never holds. `days` are those that it names, as ISO dates.
+
+    Patterns are laid out around the day of publishing. Local times that do not exist or occur twice are resolved as `zoneinfo`
+    with fold=0. Raises ScheduleError. Source: SEMANTICS.md, Schedules.
     """
     try:
         zone = ZoneInfo(schedule["timezone"])
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("unknown time zone") from error
-    start = _instant(schedule["from"], zone) if schedule.get("from") else EARLIEST_S
-    end = _instant(schedule["to"], zone) if schedule.get("to") else LATEST_S
+        raise ScheduleError("timezone", "unknown time zone") from error
+    start = _instant("from", schedule["from"], zone) if schedule.get("from") else EARLIEST_S
+    end = _instant("to", schedule["to"], zone) if schedule.get("to") else LATEST_S
     if start >= end:
-        raise ValueError("'from' must lie before 'to'")
-    if schedule.get("weekly") is None:
+        raise ScheduleError("to", "'from' must lie before 'to'")
+    laid_out = laid_out_days(published_at_us)
+    if schedule.get("weekly"):
+        windows = _weekly(schedule["weekly"], zone, *laid_out)
+    elif schedule.get("rrule"):
+        windows = _recurring(schedule["rrule"], zone, *laid_out)
+    elif names_days(schedule):
+        windows = _around_days(schedule.get("holidays") or schedule["festival"], zone, days)
+    else:
         return [(start, end)]
-    windows = _weekly(schedule["weekly"], zone, datetime.fromtimestamp(published_at_us // 1_000_000, UTC))
-    clipped = [(max(low, start), min(high, end)) for low, high in windows if low < end and high > start]
-    if not clipped:
-        raise ValueError("the weekly pattern never holds between 'from' and 'to'")
-    return _merged(clipped)
+    return _merged([(max(low, start), min(high, end)) for low, high in windows if low < end and high > start and low < high])
 
 
-def _instant(text: str, zone: ZoneInfo) -> int:
-    """Seconds of a local date and time. Raises ValueError when it carries an offset or falls outside 1970 to 2242."""
-    local = datetime.fromisoformat(text)
+def laid_out_days(published_at_us: int) -> tuple[date, date]:
+    """The first and the last local day on which the windows of a pattern begin, for a version published then."""
+    published_at = datetime.fromtimestamp(published_at_us // 1_000_000, UTC)
+    return (published_at - _BACK).date(), (published_at + _AHEAD).date()
+
+
+def is_laid_out_anew(schedule: Mapping[str, Any] | None) -> bool:
+    """Whether a schedule has a pattern that the day of publishing lays out."""
+    return bool(schedule and (schedule.get("weekly") or schedule.get("rrule")))
+
+
+def names_days(schedule: Mapping[str, Any] | None) -> bool:
+    """Whether a schedule names days that are told to it: holidays or a festival."""
+    return bool(schedule and (schedule.get("holidays") or schedule.get("festival")))
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration of RFC 5545 in days, hours and minutes, or in weeks. Raises ValueError.
+
+    >>> parse_duration("P1DT2H30M")
+    datetime.timedelta(days=1, seconds=9000)
+    """
+    match = _DURATION.fullmatch(text)
+    found = timedelta(0)
+    if match is not None:
+        weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
+        found = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
+    if not timedelta(0) < found <= _DURATION_MAX:
+        raise ValueError("a duration lies between PT1M and P366D, in days, hours and minutes, as P1DT6H")
+    return found
+
+
+def _instant(name: str, text: str, zone: ZoneInfo) -> int:
+    """Seconds of a local date and time. Raises ScheduleError when it carries an offset or falls outside 1970 to 2242."""
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ScheduleError(name, "not a date and time that exists") from error
     if local.tzinfo is not None:
-        raise ValueError("a local time has no offset")
+        raise ScheduleError(name, "a local time has no offset")
     second = _second(local, zone)
     if not EARLIEST_S <= second <= LATEST_S:
-        raise ValueError("the time lies outside the years 1970 to 2242")
+        raise ScheduleError(name, "the time lies outside the years 1970 to 2242")
     return second
 
 
@@ -77,20 +127,47 @@ def _second(local: datetime, zone: ZoneInfo) -> int:
     return int(local.replace(tzinfo=zone, fold=0).timestamp())
 
 
-def _weekly(weekly: Mapping[str, Any], zone: ZoneInfo, published_at: datetime) -> Intervals:
+def _weekly(weekly: Mapping[str, Any], zone: ZoneInfo, first: date, last: date) -> Intervals:
     days = {_DAYS.index(day) for day in weekly["days"]}
     start, end = time.fromisoformat(weekly["start"]), time.fromisoformat(weekly["end"])
     crosses_midnight = end <= start
-    first: date = (published_at - _BACK).date()
     windows: Intervals = []
-    for offset in range((_BACK + _AHEAD).days + 1):
+    for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
         if day.weekday() in days:
             low = _second(datetime.combine(day, start), zone)
-            high = _second(datetime.combine(day + timedelta(days=crosses_midnight), end), zone)
-            if low < high:
-                windows.append((low, high))
+            windows.append((low, _second(datetime.combine(day + timedelta(days=crosses_midnight), end), zone)))
     return windows
+
+
+def _recurring(rrule: Mapping[str, Any], zone: ZoneInfo, first: date, last: date) -> Intervals:
+    try:
+        rule = parse_rule(rrule["rule"])
+    except ValueError as error:
+        raise ScheduleError("rrule.rule", str(error)) from error
+    try:
+        duration = parse_duration(rrule["duration"])
+    except ValueError as error:
+        raise ScheduleError("rrule.duration", str(error)) from error
+    _instant("rrule.start", rrule["start"], zone)
+    # One that begins before the first day may last into it.
+    low = datetime.combine(first, time()) - duration
+    high = datetime.combine(last, time()) + timedelta(days=1)
+    try:
+        found = occurrences(rule, datetime.fromisoformat(rrule["start"]), low, high)
+    except ValueError as error:
+        raise ScheduleError("rrule.rule", str(error)) from error
+    windows = [(_second(local, zone), _second(local + duration, zone)) for local in found]
+    if rule.until is not None and rule.until.tzinfo is not None:
+        until = int(rule.until.timestamp())
+        windows = [window for window in windows if window[0] <= until]
+    return windows
+
+
+def _around_days(pattern: Mapping[str, Any], zone: ZoneInfo, days: Sequence[str]) -> Intervals:
+    before, after = timedelta(days=pattern.get("days_before") or 0), timedelta(days=(pattern.get("days_after") or 0) + 1)
+    midnights = [datetime.fromisoformat(day) for day in days]
+    return [(_second(midnight - before, zone), _second(midnight + after, zone)) for midnight in midnights]
 
 
 def _merged(windows: Intervals) -> Intervals:
@@ -156,6 +233,11 @@ def _splice_gaps(edit: Edit, old: ScheduleTable, new: ScheduleTable) -> Bools | 
     )
     has_gaps = joined(edit, before, after)
     return has_gaps if has_gaps.any() else None
+
+
+def never_holds(table: ScheduleTable, row: int) -> bool:
+    """Whether a row has no interval at all."""
+    return not table.is_always[row] and int(table.hull_s[row, 1]) == EARLIEST_S
 
 
 def is_active(table: ScheduleTable, row: Int64s, at_s: Int64s) -> Bools:

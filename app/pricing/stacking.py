@@ -38,6 +38,8 @@ class Orders:
     context: Int64s  # column of the facts
     orders: Int64s  # of the customer, or ABSENT
     spend_minor: Int64s  # of the customer, or ABSENT
+    shipping_minor: Int64s | None = None  # as stated, or ABSENT; None where nobody asks
+    has_points: Bools | None = None  # the policy has a points program in the currency; None where nobody asks
 
     def sums(self, values: Int64s) -> Int64s:
         """The sum of values (n_lines,) over each order (n_baskets,)."""
@@ -56,9 +58,10 @@ class Applications(NamedTuple):
 
 
 class Adjustment(NamedTuple):
-    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order.
+    """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order and of its shipping.
 
-    A give-back has the guardrail as `rule`; `is_order_level` marks what an order promotion took of a line. Both are the same all through a block.
+    A give-back has the guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
+    order promotion took of a line. Both are the same all through a block.
     """
 
     where: Int64s
@@ -82,6 +85,7 @@ class Outcome:
     next_times: Int64s
     on_lines: list[Adjustment] = field(default_factory=list)
     on_orders: list[Adjustment] = field(default_factory=list)
+    on_shipping: list[Adjustment] = field(default_factory=list)
 
 
 def applications_of(line: Int64s, rule: Int64s, line_basket: Int64s, n_rules: int) -> Applications:

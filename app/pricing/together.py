@@ -187,7 +187,7 @@ def _settle(
         took, given_back = wanted, np.maximum(wanted - room, 0)
     lines.running_minor[line] -= took - given_back
     if live.level == "order":
-        is_applied = is_allocated
+        is_applied = is_allocated if reward.is_given is None else is_allocated | reward.is_given
         taken.mark(chosen[is_applied], basket[is_applied])
     else:
         is_applied = groups.any(took > 0)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.pricing.book import BookRows, PriceBook
-from app.pricing.comparison import Comparison
+from app.pricing.comparison import NAMED_DAYS, Comparison
 from app.pricing.money import Int64s
 from app.pricing.scope import compile_scope
 
@@ -20,7 +20,7 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
         return None
     compared = Comparison(BookRows(after.version, after.published_at_us, after.sources.documents), before)
     resources = after.sources.documents.keys() | before.sources.documents.keys()
-    if not compared.is_untouched(*(resources - {*_WITH_SCOPE, "prices", "coupons"})):
+    if not compared.is_untouched(*(resources - {*_WITH_SCOPE, "prices", "coupons", NAMED_DAYS})):
         return None
     rows: set[int] = set()
     prices = compared.changed("prices")
@@ -29,11 +29,12 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
     for body in _bodies(compared, "prices", prices):
         rows.add(after.assortment.row_of_sku[body["sku"]])
     for resource in _WITH_SCOPE:
-        names = compared.changed(resource)
-        if names is None:
+        changed, with_other_days = compared.changed(resource), compared.with_other_days(resource)
+        if changed is None or with_other_days is None:
             return None
+        names = changed | with_other_days
         if not compared.is_same_day:
-            names = names | before.sources.weekly[resource] | after.sources.weekly[resource]
+            names |= before.sources.patterns[resource] | after.sources.patterns[resource]
         for body in _bodies(compared, resource, names):
             scope = compile_scope(body.get("scope"), after.assortment)
             if scope.is_open:

@@ -37,6 +37,8 @@ def stack(work: Work, apps: Applications) -> Outcome:
     if n_apps == 0:
         return outcome
     live = _judge(work, apps, outcome)
+    if work.promotions.first_of_shipping < len(work.promotions.id):
+        live = live[apps.rule[live] < work.promotions.first_of_shipping]
     is_order_level = apps.rule[live] >= work.promotions.n_line_level
     if not is_order_level.any():
         _take_line_level(work, apps, live, outcome)

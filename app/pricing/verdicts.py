@@ -13,6 +13,7 @@ from app.pricing.stacking import Lines, Orders
 from app.pricing.vocabulary import (
     ORDER_DISTINCT,
     ORDER_QUANTITY,
+    ORDER_SHIPPING,
     ORDER_SUBTOTAL,
     SCOPE_QUANTITY,
     SCOPE_SUBTOTAL,
@@ -45,6 +46,13 @@ class Scoped(NamedTuple):
             return self.orders.sums(values)[self.basket]
         pair, scope = self.scopes.chosen(self.chosen)
         return scope.sum(values[self.line[pair]])
+
+    def shipping(self) -> tuple[Int64s, Bools]:
+        """The shipping amount of each application's order (n_apps,), and whether the request states one."""
+        if self.orders.shipping_minor is None:
+            return np.zeros(self.basket.size, np.int64), np.zeros(self.basket.size, np.bool_)
+        stated = self.orders.shipping_minor[self.basket]
+        return stated, stated >= 0
 
     def _distinct(self) -> Int64s:
         """The number of different SKUs of each order (n_baskets,)."""
@@ -153,6 +161,10 @@ def _actual(
                 if own.size:
                     actual[own] = scoped.figure(own_slot, is_running=runs)[app[own]]
             is_known[at] = True
+    if is_present[ORDER_SHIPPING]:
+        at = (slot == ORDER_SHIPPING).nonzero()[0]
+        amount, is_stated = scoped.shipping()
+        actual[at], is_known[at] = amount[app[at]], is_stated[app[at]]
     return actual, is_known
 
 

@@ -4,6 +4,7 @@ Texts are interned, decimals scaled by 10^4, quantities by 10^3, so that every c
 sorted set has the key owner · 2^42 + value + 2^41.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -28,6 +29,7 @@ class Type(IntEnum):
     TEXT_SET = 4
     MINOR = 5
     MILLI = 6
+    CODE_SET = 7
 
 
 class Attribute(NamedTuple):
@@ -37,10 +39,13 @@ class Attribute(NamedTuple):
     is_personal: bool
 
 
+SETS: Final = (Type.TEXT_SET, Type.CODE_SET)
 NUMBERS: Final = (Type.INTEGER, Type.DECIMAL, Type.MINOR, Type.MILLI)
 
 # What belongs to the basket comes first; what depends on the application (scope) or on the moment (running) is filled in at its turn.
 BUILT_IN: Final[dict[str, Attribute]] = {
+    "currency": Attribute(Type.TEXT, False),
+    "codes": Attribute(Type.CODE_SET, False),
     "channel": Attribute(Type.TEXT, False),
     "store": Attribute(Type.TEXT, False),
     "market": Attribute(Type.TEXT, False),
@@ -54,6 +59,7 @@ BUILT_IN: Final[dict[str, Attribute]] = {
     "order.subtotal": Attribute(Type.MINOR, False),
     "order.quantity": Attribute(Type.MILLI, False),
     "order.distinct": Attribute(Type.INTEGER, False),
+    "order.shipping": Attribute(Type.MINOR, False),
     "scope.subtotal": Attribute(Type.MINOR, False),
     "scope.quantity": Attribute(Type.MILLI, False),
 }
@@ -63,13 +69,15 @@ SLOTS: Final = {name: slot for slot, name in enumerate(BUILT_IN)}
 ORDER_SUBTOTAL: Final = SLOTS["order.subtotal"]
 ORDER_QUANTITY: Final = SLOTS["order.quantity"]
 ORDER_DISTINCT: Final = SLOTS["order.distinct"]
+ORDER_SHIPPING: Final = SLOTS["order.shipping"]
 SCOPE_SUBTOTAL: Final = SLOTS["scope.subtotal"]
 SCOPE_QUANTITY: Final = SLOTS["scope.quantity"]
-OF_AMOUNTS: Final = frozenset((ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT, SCOPE_SUBTOTAL, SCOPE_QUANTITY))
+OF_AMOUNTS: Final = frozenset((ORDER_SUBTOTAL, ORDER_QUANTITY, ORDER_DISTINCT, ORDER_SHIPPING, SCOPE_SUBTOTAL, SCOPE_QUANTITY))
 SEGMENTS: Final = SLOTS["customer.segments"]
-_OWN_TEXTS: Final = tuple(SLOTS[name] for name in ("channel", "store", "market", "customer.id", "customer.level"))
+_OWN_TEXTS: Final = tuple(SLOTS[name] for name in ("currency", "channel", "store", "market", "customer.id", "customer.level"))
 _ORDERS: Final = SLOTS["customer.orders"]
 _SPEND: Final = SLOTS["customer.spend"]
+_CODES: Final = SLOTS["codes"]
 _FIRST_ORDER: Final = SLOTS["customer.first_order"]
 _DAYS: Final = SLOTS["customer.days_since_last_order"]
 
@@ -105,6 +113,8 @@ class Vocabulary:
         match kind:
             case Type.TEXT | Type.TEXT_SET if isinstance(value, str):
                 return self.intern(value)
+            case Type.CODE_SET if isinstance(value, str):
+                return self.intern(_as_code(unicodedata.normalize("NFKC", value).strip().upper()))
             case Type.BOOLEAN if isinstance(value, bool):
                 return int(value)
             case Type.INTEGER | Type.MINOR if isinstance(value, int) and not isinstance(value, bool):
@@ -114,6 +124,11 @@ class Vocabulary:
             case Type.MILLI if isinstance(value, int | str) and not isinstance(value, bool):
                 return 0 if value in (0, "0") else parse_quantity_milli(value)
         raise ValueError(f"must be a {kind.name.lower()}")
+
+
+def _as_code(code: str) -> str:
+    """The text that stands for a code, so that a segment of the same name is another one."""
+    return f"code\n{code}"
 
 
 def _bounded(number: int) -> int:
@@ -127,7 +142,7 @@ class Facts(NamedTuple):
 
     value: Int64s  # (n_slots, n_contexts)
     is_known: Bools  # (n_slots, n_contexts)
-    segment_key: Int64s  # sorted: context · 2^42 + text + 2^41
+    segment_key: Int64s  # of segments and codes, sorted: context · 2^42 + text + 2^41
     segment_first: Int64s  # (n_contexts + 1,)
 
 
@@ -147,7 +162,7 @@ def read_facts(vocabulary: Vocabulary, contexts: Sequence[Basket]) -> tuple[Fact
     segment_first = [0]
     texts = vocabulary.texts
     for column, basket in enumerate(contexts):
-        own = (basket.channel, basket.store, basket.market, basket.customer_id, basket.level)
+        own = (basket.currency, basket.channel, basket.store, basket.market, basket.customer_id, basket.level)
         found = [(slot, texts.get(text, _UNKNOWN_TEXT)) for slot, text in zip(_OWN_TEXTS, own, strict=True) if text is not None]
         if basket.orders is not None:
             found += ((_ORDERS, basket.orders), (_FIRST_ORDER, int(basket.orders == 0)))
@@ -159,10 +174,14 @@ def read_facts(vocabulary: Vocabulary, contexts: Sequence[Basket]) -> tuple[Fact
         for path, attributes in (("customer.attributes", basket.customer_attributes), ("attributes", basket.attributes)):
             if attributes:
                 found += _read_attributes(vocabulary, column, path, attributes, problems)
+        found.append((_CODES, 0))
         if basket.segments is not None:
             found.append((SEGMENTS, 0))
-            segments = sorted({texts.get(name, _UNKNOWN_TEXT) for name in basket.segments})
-            segment_keys += [column * VALUE_STRIDE + number + VALUE_SHIFT for number in segments]
+        if basket.segments or basket.codes:
+            members = sorted(
+                {texts.get(name, _UNKNOWN_TEXT) for name in (*(basket.segments or ()), *map(_as_code, basket.codes))}
+            )
+            segment_keys += [column * VALUE_STRIDE + number + VALUE_SHIFT for number in members]
         segment_first.append(len(segment_keys))
         cells += [(slot, column, number) for slot, number in found]
     shape = (len(vocabulary.attributes), len(contexts))

@@ -82,6 +82,12 @@ def _check(body: Mapping[str, Any]) -> list[FieldError]:
             problems.append(FieldError("currency", "missing", "needed, because the promotion holds amounts"))
     if sum(parse_percent_ppm(funder["percent"]) for funder in body["funding"]) > PPM:
         problems.append(FieldError("funding", "above_100", "the shares add up to more than 100 percent"))
+    parties = [funder["party"] for funder in body["funding"]]
+    problems += [
+        FieldError(f"funding[{number}].party", "duplicate", "the same party stands here twice")
+        for number, party in enumerate(parties)
+        if party in parties[:number]
+    ]
     return problems
 
 

@@ -7,9 +7,11 @@ from itertools import chain
 import numpy as np
 
 from app.pricing.basket import Basket
+from app.pricing.beyond import reaches_beyond
 from app.pricing.book import PriceBook
 from app.pricing.money import AMOUNT_MINOR_MAX, E7, round_div
 from app.pricing.quote import LineLevel, price_order_level
+from app.quotes.beyond_text import BeyondText, beyond_texts, plain
 from app.quotes.encode import EncodedQuote, line_tail, reply_body
 from app.quotes.known import KnownLine, Offers
 from app.quotes.phrases import ID_STARTS, TEXTS
@@ -33,6 +35,7 @@ class Assembled:
     benefits: Sequence[str] = ()
     personal: Sequence[str] = ()
     encoded: EncodedQuote | None = None
+    beyond: BeyondText | None = None
 
     def reply(self) -> EncodedQuote:
         """Its reply."""
@@ -40,11 +43,13 @@ class Assembled:
         parts[::2] = [ID_STARTS[line_id] for line_id in self.basket.line_ids]
         parts[1::2] = self.tails
         parts[0] = parts[0][1:]  # without the comma
+        beyond = self.beyond or plain(self.basket)
         body = reply_body(
             self.basket,
             tax_included=self.lines[0].tax_included,
             lines=b"".join(parts),
             on_order=self.on_order,
+            beyond=beyond,
             subtotal_minor=self.subtotal_minor,
             merchandise_minor=self.total_minor,
             not_applied=self.not_applied,
@@ -52,7 +57,7 @@ class Assembled:
             personal=self.personal,
         )
         discount = self.subtotal_minor - self.total_minor
-        total = self.total_minor + (self.basket.shipping_minor or 0)
+        total = self.total_minor + beyond.more_minor
         return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
 
 
@@ -152,9 +157,14 @@ def _add_offers(one: Assembled, offers: Iterable[Offers | None]) -> None:
     one.personal = sorted(personal)
 
 
+def has_order_level(book: PriceBook) -> bool:
+    """Whether a basket is more than its lines."""
+    return book.promotions.n_line_level < len(book.promotions.id) or reaches_beyond(book)
+
+
 def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
-    """Let the order promotions take their turns on baskets put together from known lines, all in one vectorised call."""
-    if not found or book.promotions.n_line_level == len(book.promotions.id):
+    """Go on from the lines of baskets put together from known ones, all in one vectorised call: order promotions and what lies beyond."""
+    if not found or not has_order_level(book):
         return
     basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
     columns = np.array([line.for_order.level for one in found for line in one.lines], np.int64).T
@@ -164,18 +174,23 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
     net = round_div(priced.total_minor * E7, level.quantity_milli, book.policy.rounding).tolist()
     totals: list[int] = priced.total_minor.tolist()
+    beyond = None
+    if priced.beyond is not None:
+        beyond = beyond_texts(book, [one.basket for one in found], priced.beyond, on_shipping=texts.on_shipping, codes={})
     first = 0
     for number, one in enumerate(found):
+        one.beyond = None if beyond is None else beyond[number]
         reasons = texts.not_applied.get(number)
         if reasons is not None:
             own = ",".join(reasons).encode()
             one.not_applied = b"%b,%b" % (one.not_applied, own) if one.not_applied else own
         if number in texts.benefits:
             one.benefits = [*one.benefits, *texts.benefits[number]]
+        one.by_kind += texts.by_kind[number]
+        if number in texts.personal:
+            one.personal = sorted({*one.personal, *texts.personal[number]})
         if number in texts.on_orders:
             one.on_order = ",".join(texts.on_orders[number]).encode()
-            one.personal = sorted({*one.personal, *texts.personal.get(number, ())})
-            one.by_kind += texts.by_kind[number]
             tails = [*one.tails]
             for offset, line in enumerate(one.lines):
                 if taken := texts.on_lines[first + offset]:

@@ -14,6 +14,7 @@ from app.pricing.book import PriceBook
 from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
+from app.quotes.beyond_text import BeyondText, beyond_texts, plain
 from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES, json_text
 from app.quotes.promotion_texts import PromotionTexts
 from app.quotes.steps import price_steps
@@ -75,6 +76,10 @@ class Writer:
             book, priced.applications, priced.outcome, priced.lines.basket, n_baskets=len(baskets), codes=self.codes
         )
         skus = self._skus(baskets)
+        self.beyond: list[BeyondText] | None = None
+        if priced.beyond is not None:
+            on_shipping = self.promotions.on_shipping
+            self.beyond = beyond_texts(book, baskets, priced.beyond, on_shipping=on_shipping, codes=self.codes)
         self.starts, self.steps = self._starts(skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
         self.tier_benefits = self._tier_benefits(skus)
@@ -87,9 +92,10 @@ class Writer:
         """Put the reply of one basket together."""
         low, high = self.first_kept[number], self.first_kept[number + 1]
         subtotal, merchandise = self.subtotals[number], self.totals[number]
-        not_applied, refused = self._with_codes(number, basket)
+        beyond = plain(basket) if self.beyond is None else self.beyond[number]
+        not_applied, refused = self._with_codes(number, basket, beyond)
         errors = self._errors(number, basket, is_partial=is_partial) or refused
-        total = merchandise + (basket.shipping_minor or 0)
+        total = merchandise + beyond.more_minor
         discount = subtotal - merchandise
         if errors:
             return EncodedQuote(errors, b"", subtotal, discount, total, ())
@@ -98,6 +104,7 @@ class Writer:
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
             lines=_entries(self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low)),
             on_order=_entries(self.promotions.on_orders.get(number, ())),
+            beyond=beyond,
             subtotal_minor=subtotal,
             merchandise_minor=merchandise,
             not_applied=_entries(not_applied),
@@ -167,7 +174,7 @@ class Writer:
             names.setdefault(number, set()).add("customer.segments")
         return {number: sorted(own) for number, own in names.items()}
 
-    def _with_codes(self, number: int, basket: Basket) -> tuple[list[str], tuple[Error, ...]]:
+    def _with_codes(self, number: int, basket: Basket, beyond: BeyondText) -> tuple[list[str], tuple[Error, ...]]:
         """The entries of what did not apply, with what became of the codes, and the codes that refuse the request."""
         texts = [*self.promotions.not_applied.get(number, ())]
         own, ids = self.own_codes.get(number, ()), self.book.promotions.id
@@ -180,8 +187,8 @@ class Writer:
         if own and self.book.policy.coupon_failure == "all":
             entries = [msgspec.json.decode(text) for text in texts]
             refused = [_refusal(basket, entry["code"], entry["reason"]) for entry in entries if "code" in entry]
-        if basket.points > 0:
-            texts.append(_NO_POINTS)
+        if beyond.points_refused:
+            texts.append(beyond.points_refused)
         return texts, tuple(refused)
 
     def _tier_benefits(self, skus: Sequence[str]) -> dict[int, tuple[str, str]]:
@@ -244,6 +251,7 @@ def reply_body(
     tax_included: bool | None,
     lines: bytes,
     on_order: bytes,
+    beyond: BeyondText,
     subtotal_minor: int,
     merchandise_minor: int,
     not_applied: bytes,
@@ -251,14 +259,14 @@ def reply_body(
     personal: Sequence[str],
 ) -> bytes:
     """The members of a reply, in their order; lists are entries without their brackets."""
-    shipping = basket.shipping_minor
     tax = "null" if tax_included is None else "true" if tax_included else "false"
-    shipped = "null" if shipping is None else f'{{"subtotal":{shipping},"discount":0,"total":{shipping}}}'
     personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
     amounts = (
-        f'],"shipping":{shipped},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
-        f'"total":{merchandise_minor + (shipping or 0)},"gifts":[],"points":{{"redeemed":0,"earned":0}},"not_applied":['
+        f'],"shipping":{beyond.shipping},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
+        f'"total":{merchandise_minor + beyond.more_minor},"gifts":[{beyond.gifts}],"points":{{{beyond.points}}},"not_applied":['
     )
+    if beyond.on_order:
+        on_order = b",".join(filter(None, (on_order, beyond.on_order.encode())))
     return b"".join(
         (
             f'"currency":"{basket.currency}","tax_included":{tax},"lines":['.encode(),
@@ -272,9 +280,6 @@ def reply_body(
             f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode(),
         )
     )
-
-
-_NO_POINTS: Final = '{"rule":"points","reason":"points_not_offered"}'
 
 
 def _refusal(basket: Basket, code: str, reason: str) -> Error:

@@ -16,7 +16,16 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadRequest, BodyTooLarge, InternalError, Problem, RequestTimeout, UnsupportedMediaType
+from app.errors import (
+    BadRequest,
+    BodyTooLarge,
+    FieldError,
+    InternalError,
+    Problem,
+    RequestTimeout,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 from app.metrics import Metrics
 from app.quotes.pricing_pass import Entry
 from app.quotes.storefront import Asked, Reply, Storefront
@@ -36,6 +45,7 @@ _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + b"content-length: %d\r\nx-request-id: %s\r\n"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
+_EXPLAIN: Final = frozenset(("explain",))
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _log = structlog.get_logger(__name__)
 
@@ -63,18 +73,27 @@ class Endpoint:
     operation: Operation
     octets_max: int
     direct: DirectOperation | None = None
+    explained: Operation | None = None  # what runs with `explain=full`
 
     async def respond(self, scope: Scope, receive: Receive, authenticate: Authenticate, *, read_s: float) -> Reply:
         """Let the caller in, read the body and run the operation: the same steps for both doors. Raises Problem."""
         headers = read_headers(scope)
         principal = scope.get("centwise.principal") or await authenticate(scope, "quote")
-        if scope["query_string"]:
-            check_query(scope["query_string"], frozenset())
+        operation = self._named(scope["query_string"]) if scope["query_string"] else self.operation
         media_type = headers.get(b"content-type", b"")
         if media_type != b"application/json" and media_type.partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMediaType("send JSON as application/json")
         raw = await _read_body(receive, headers.get(b"content-length"), octets_max=self.octets_max, read_s=read_s)
-        return await self.operation(raw, Asked(principal, headers))
+        return await operation(raw, Asked(principal, headers))
+
+    def _named(self, query: bytes) -> Operation:
+        """The operation that the query names. Raises ValidationFailed."""
+        check_query(query, frozenset() if self.explained is None else _EXPLAIN)
+        if self.explained is None:
+            return self.operation
+        if query != b"explain=full":
+            raise ValidationFailed(errors=[FieldError("explain", "invalid", "must be full")])
+        return self.explained
 
 
 def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoint, ...]:
@@ -85,7 +104,7 @@ def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoin
         Endpoint("/v1/quotes", storefront.quote, quote_octets_max, quote),
         Endpoint("/v1/quotes/batch", storefront.batch, BATCH_BODY_OCTETS),
         Endpoint("/v1/prices", storefront.prices, PRICES_BODY_OCTETS),
-        Endpoint("/v1/preview", storefront.preview, quote_octets_max, preview),
+        Endpoint("/v1/preview", storefront.preview, quote_octets_max, preview, storefront.explained_preview),
     )
 
 

@@ -16,7 +16,7 @@ from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
-from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, shared_candidates
+from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, has_order_level, shared_candidates
 from app.quotes.encode import EncodedQuote, encode_quotes
 from app.quotes.known import Key, KnownLine, learn
 
@@ -236,7 +236,7 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
             known[number] = None if home is None else _known(baskets[number], home)
     found: list[Assembled | None] = [None] * len(baskets)
     coupled: list[Coupled] = []
-    has_order_level = book.promotions.n_line_level < len(book.promotions.id)
+    goes_on = has_order_level(book)
     for number, (basket, home, lines) in enumerate(zip(baskets, homes, known, strict=True)):
         if lines is None or home is None or None in lines:
             continue
@@ -249,7 +249,7 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
             coupled.append(Coupled(number, basket, home, whole, felt, keys))
         elif (one := assembled(basket, whole, shared)) is not None:
             found[number] = one
-            if not has_order_level:
+            if not goes_on:
                 # At once, because what was touched just now is still near the processor.
                 one.encoded = one.reply()
     if coupled:

@@ -1,6 +1,6 @@
 """What promotions did, as JSON text: adjustments of lines and orders, reasons, next benefits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -9,7 +9,8 @@ import numpy as np
 from app.pricing.book import PriceBook
 from app.pricing.money import Int64s, format_milli
 from app.pricing.reasons import Reason, Unit
-from app.pricing.stacking import Applications, Outcome
+from app.pricing.stacking import Adjustment, Applications, Outcome
+from app.quotes.funding_text import Texts, funding_texts
 from app.quotes.phrases import REASON_STRIDE, SLOT_STRIDE, TEXTS, Phrases, phrases_of
 
 
@@ -32,9 +33,15 @@ class PromotionTexts:
         self._basket_of_line = basket_of_line
         self._codes = codes
         self._phrases: Phrases = phrases_of(book)
+        self._funding = funding_texts(book, outcome, basket_of_line, n_baskets)
         self._told_order = self._order_of_telling()
         self.on_lines = self._line_adjustments()  # by line, in the order of application
-        self.on_orders = self._order_adjustments()  # by basket
+        self.on_orders = self._adjustments(
+            outcome.on_orders, None if self._funding is None else self._funding.on_orders
+        )  # by basket
+        self.on_shipping = self._adjustments(
+            outcome.on_shipping, None if self._funding is None else self._funding.on_shipping
+        )  # the same of shipping
         self.reasons = self._reasons()  # by application, in the order of telling: why it applied nowhere
         self.next_steps = self._next_steps()  # the same of what it offers next
         self.personal = self._personal()  # by basket: what the applied promotions have looked at
@@ -55,16 +62,18 @@ class PromotionTexts:
         on_lines: list[list[str]] = [[] for _ in range(self._basket_of_line.size)]
         basket_of_line = self._basket_of_line.tolist() if self._codes else []
         prefix, back = self._phrases.taken, self._phrases.given_back
-        for block in self._outcome.on_lines:
+        for number, block in enumerate(self._outcome.on_lines):
             is_give_back = bool(block.is_give_back.size and block.is_give_back[0])
             ending = ',"level":"order"}' if block.is_order_level.size and block.is_order_level[0] else "}"
             pairs = zip(block.where.tolist(), block.rule.tolist(), block.amount_minor.tolist(), strict=True)
             if is_give_back:
                 for line, rule, amount in pairs:
                     on_lines[line].append(f"{back[rule]}{amount}}}")
-            elif self._codes:
-                for line, rule, amount in pairs:
-                    on_lines[line].append(f"{prefix[rule]}{amount}{self._code(basket_of_line[line], rule)}{ending}")
+            elif self._codes or self._funding is not None:
+                funding = {} if self._funding is None else self._funding.on_lines[number]
+                for place, (line, rule, amount) in enumerate(pairs):
+                    code = self._code(basket_of_line[line], rule) if self._codes else ""
+                    on_lines[line].append(f"{prefix[rule]}{amount}{code}{funding.get(place, '')}{ending}")
             else:
                 for line, rule, amount in pairs:
                     on_lines[line].append(f"{prefix[rule]}{amount}{ending}")
@@ -74,13 +83,15 @@ class PromotionTexts:
         code = self._codes.get((basket, rule))
         return "" if code is None else f',"code":{TEXTS[code]}'
 
-    def _order_adjustments(self) -> dict[int, list[str]]:
+    def _adjustments(self, blocks: Sequence[Adjustment], funding: Sequence[Texts] | None) -> dict[int, list[str]]:
+        """The adjustments of each basket's order or shipping."""
         found: dict[int, list[str]] = {}
-        for block in self._outcome.on_orders:
-            for basket, rule, amount, is_back, _ in zip(*(column.tolist() for column in block), strict=True):
+        for number, block in enumerate(blocks):
+            texts = {} if funding is None else funding[number]
+            for place, (basket, rule, amount, is_back, _) in enumerate(zip(*(column.tolist() for column in block), strict=True)):
                 start = self._phrases.given_back[rule] if is_back else self._phrases.taken[rule]
                 code = "" if is_back else self._code(basket, rule)
-                found.setdefault(basket, []).append(f"{start}{amount}{code}}}")
+                found.setdefault(basket, []).append(f"{start}{amount}{code}{texts.get(place, '')}}}")
         return found
 
     def _order_of_telling(self) -> Int64s:
@@ -157,6 +168,8 @@ class PromotionTexts:
         for block in self._outcome.on_lines:
             own = ~block.is_give_back
             np.add.at(sums, (self._basket_of_line[block.where[own]], promotions.kind[block.rule[own]]), -block.amount_minor[own])
+        for block in self._outcome.on_shipping:
+            np.add.at(sums, (block.where, promotions.kind[block.rule]), -block.amount_minor)
         return [
             tuple((kind, amount) for kind, amount in zip(promotions.kinds, row, strict=True) if amount) for row in sums.tolist()
         ]

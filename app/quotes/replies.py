@@ -9,8 +9,15 @@ type AmountMinor = Annotated[int, Meta(ge=-900_000_000_000, le=900_000_000_000, 
 type InstantText = Annotated[str, Meta(description="RFC 3339, UTC.", examples=["2026-11-27T09:30:00.125Z"])]
 
 
+class FundedShare(Struct):
+    """What a party bears of what a promotion gave, less what a guardrail gave back."""
+
+    party: str
+    amount: AmountMinor
+
+
 class Adjustment(Struct, omit_defaults=True):
-    """One rule's effect: negative for a discount, positive where a guardrail gives back."""
+    """One rule's effect: negative for a discount, positive where a guardrail gives back; of a cash rounding either."""
 
     kind: str
     rule: str
@@ -20,6 +27,7 @@ class Adjustment(Struct, omit_defaults=True):
     code: str | None = None
     level: Literal["order"] | None = None
     bound: str | None = None
+    funding: list[FundedShare] = []
 
 
 class PriceStep(Struct, omit_defaults=True):
@@ -66,11 +74,39 @@ class QuotedShipping(Struct):
     subtotal: AmountMinor
     discount: AmountMinor
     total: AmountMinor
+    adjustments: list[Adjustment]
 
 
-class QuotedPoints(Struct):
+class QuotedGift(Struct, omit_defaults=True):
+    """`quantity` of each of the SKUs, or of `choose` of them. `worth` is what they cost by the price list; nothing adds it up."""
+
+    rule: str
+    revision: int
+    name: str
+    skus: list[str]
+    choose: int | None
+    quantity: DecimalText
+    worth: AmountMinor
+    code: str | None = None
+
+
+class Multiplier(Struct, omit_defaults=True):
+    """A promotion that multiplied points."""
+
+    rule: str
+    revision: int
+    name: str
+    multiplier: DecimalText
+    code: str | None = None
+
+
+class QuotedPoints(Struct, omit_defaults=True):
+    """Points taken, the amount that they paid of the lines' totals, and points earned on the rest."""
+
     redeemed: int
+    amount: AmountMinor
     earned: int
+    multipliers: list[Multiplier] = []
 
 
 class Quote(Struct, omit_defaults=True):
@@ -88,7 +124,7 @@ class Quote(Struct, omit_defaults=True):
     subtotal: AmountMinor
     discount: AmountMinor
     total: AmountMinor
-    gifts: list[dict[str, Any]]
+    gifts: list[QuotedGift]
     points: QuotedPoints
     not_applied: list[dict[str, Any]]
     next_benefit: list[dict[str, Any]]
@@ -99,6 +135,7 @@ class Quote(Struct, omit_defaults=True):
     personal_inputs: list[str]
     disclosures: list[dict[str, Any]]
     token: Annotated[str, Meta(description="A compact JWS, HS256.")] | None
+    explanation: Annotated[dict[str, Any], Meta(description="Every step; of a preview with `explain=full` only.")] | None = None
 
 
 class ProblemError(Struct):

@@ -1,7 +1,7 @@
 """The storefront's endpoints as FastAPI declares them, running the front table's own operations, and the decisions."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -91,7 +91,7 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
         headers = {"Idempotent-Replayed": "true"} if reply.is_replay else None
         return Response(reply.body, reply.status, headers, "application/json")
 
-    def declare(path: str, operation_id: str, summary: str, description: str, told: Told) -> None:
+    def declare(path: str, operation_id: str, summary: str, description: str, told: Told, *declares: Callable[..., None]) -> None:
         async def operation(request: Request) -> Response:
             return await respond(request, path)
 
@@ -104,7 +104,7 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
             description=description,
             status_code=told.status,
             response_class=Response,
-            dependencies=[Depends(requires("quote"))],
+            dependencies=[Depends(requires("quote")), *map(Depends, declares)],
             openapi_extra={"parameters": told.headers, **request_body(told.request)},
             responses=responses(told.status, told.reply, told.says, *_REFUSALS),
         )
@@ -136,8 +136,21 @@ def storefront_router(table: Iterable[Endpoint], *, authenticate: Authenticate, 
         "Price a basket and store nothing",
         "Price a basket and store nothing; works while the database is down.",
         Told(_HEADERS[1:], QuoteRequest, 200, Quote, "A quote that binds nobody."),
+        _declares_explain,
     )
     return router
+
+
+def _declares_explain(
+    explain: Annotated[
+        str | None,
+        Query(
+            description="`full` adds the member `explanation`: every step with the amounts before and after it.",
+            json_schema_extra={"enum": ["full"]},
+        ),
+    ] = None,
+) -> None:
+    """Declare the parameter; the endpoint reads it from the query itself."""
 
 
 def decisions_router(reader: DecisionReader, replay: Replay) -> APIRouter:

@@ -90,7 +90,7 @@ class QuoteRequest(Context, kw_only=True):
     """A basket to be priced."""
 
     lines: Annotated[list[Line], Meta(min_length=1, max_length=LINES_MAX)]
-    points: Annotated[Count, Meta(description="Points to redeem.")] = 0
+    points: Annotated[Count, Meta(description="Points to redeem, as far as the policy's program allows.")] = 0
     shipping: Annotated[AmountMinor, Meta(description="Minor units of shipping before promotions.")] | None = None
     partial: Annotated[bool, Meta(description="Price what can be priced; lines that cannot carry an error.")] = False
 

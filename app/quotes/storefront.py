@@ -12,6 +12,7 @@ from app.errors import FieldError, InternalError, Problem, Unavailable, Validati
 from app.metrics import Metrics
 from app.pricebook.load import NoSuchVersion
 from app.pricing.book import PriceBook
+from app.quotes.explanation import explained
 from app.quotes.ids import id_in_batch, id_of_key
 from app.quotes.lane import QuoteLane
 from app.quotes.listing import Listing
@@ -137,6 +138,11 @@ class Storefront:
         entry = Entry(understood, book=await self._book_for(understood.request, asked))
         await self._previews.answer(entry)
         return self.previewed(entry)
+
+    async def explained_preview(self, raw: bytes, asked: Asked) -> Reply:
+        """The same with every step and the amounts before and after it."""
+        reply = await self.preview(raw, asked)
+        return reply._replace(body=explained(reply.body))
 
     def take_preview(self, raw: bytes, asked: Asked, call: Callable[[], None]) -> Entry | None:
         """As `take_quote`, for previews."""

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.pricing.currencies import CURRENCIES
 from app.pricing.money import AMOUNT_MINOR_MAX, parse_decimal, parse_quantity_milli, parse_unit_price_e4
-from app.pricing.schedule import LATEST_S
+from app.pricing.recurrence import TEXT_MAX as RULE_TEXT_MAX
+from app.pricing.recurrence import parse_rule
+from app.pricing.schedule import LATEST_S, parse_duration
 from app.web.instants import INSTANT_PATTERN
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:~@+-]{0,127}$"
@@ -87,6 +89,16 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _recurrence_rule(text: str) -> str:
+    parse_rule(text)
+    return text
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
 def normalise_code(text: str) -> str:
     """A coupon code as it is looked up: NFKC, trimmed, upper case."""
     return unicodedata.normalize("NFKC", text).strip().upper()
@@ -128,4 +140,15 @@ Instant = Annotated[str, StringConstraints(pattern=INSTANT_PATTERN), AfterValida
 LocalTime = Annotated[str, StringConstraints(pattern=LOCAL_TIME_PATTERN), AfterValidator(_local_time)]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_time_zone)]
+RecurrenceRule = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z]+=[^;=]+(;[A-Z]+=[^;=]+)*$", max_length=RULE_TEXT_MAX),
+    AfterValidator(_recurrence_rule),
+]
+Duration = Annotated[
+    str,
+    StringConstraints(pattern=r"^P([0-9]{1,2}W)?([0-9]{1,3}D)?(T([0-9]{1,4}H)?([0-9]{1,5}M)?)?$", max_length=20),
+    AfterValidator(_duration),
+]
+DaysAround = Annotated[int, Field(ge=0, le=60)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_code)]

@@ -1,5 +1,6 @@
 """What can be done with a document: write a draft or publish at once, show, delete, list."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ async def put_document(
 ) -> Response:
     """Write a body, as a draft or in force at once."""
     resource.refuse(document_id, body)
-    if problems := resource.check(body):
+    # Laying out a schedule takes up to some tenths of a second.
+    if problems := await asyncio.to_thread(resource.check, body):
         raise ValidationFailed(f"{len(problems)} thing(s) wrong with the body.", errors=problems)
     return await _write(request, principal, Change(resource.name, document_id, body), now=now)
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, StringConstraints, create_model
 
 from app.pricing.decode import wire_name
 from app.pricing.money import format_decimal, parse_decimal
-from app.pricing.params import Bounds, DecimalText
-from app.resources.fields import Body
+from app.pricing.params import Bounds, DecimalText, Identifier
+from app.resources.fields import Body, Id
 
 _STEPS_MAX: Final = 1000
 
@@ -41,6 +41,8 @@ def _annotation(hint: Any, name: str) -> Any:
                     base = _decimal(marker)
                 case Bounds():
                     base = Annotated[base, Field(ge=marker.low, le=marker.high)]
+                case Identifier():
+                    base = Id
                 case _:
                     raise TypeError(f"{name}: {marker!r} is not a marker of app.pricing.params")
         return base

@@ -4,7 +4,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from app.resources.fields import AttributeName, Body, CategoryPath, ClockTime, LocalTime, Name, Sku, TimeZone
+from app.calendars.festivals import FESTIVALS
+from app.resources.fields import (
+    AttributeName,
+    Body,
+    CategoryPath,
+    ClockTime,
+    DaysAround,
+    Duration,
+    LocalTime,
+    Name,
+    RecurrenceRule,
+    Sku,
+    TimeZone,
+)
 
 CONDITION_DEPTH_MAX: Final = 8
 CONDITION_NODES_MAX: Final = 100
@@ -36,13 +49,42 @@ class Weekly(Body):
     end: ClockTime
 
 
+class Recurrence(Body):
+    """A recurrence of RFC 5545 on the wall clock: the occurrences of the rule, each for the duration."""
+
+    rule: RecurrenceRule
+    start: LocalTime
+    duration: Duration
+
+
+class Holidays(Body):
+    """Public holidays of a country or a part of it, all of them or those named (in English or as they are called there)."""
+
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166, as US.")]
+    subdivision: Annotated[str | None, Field(min_length=1, max_length=40, description="A part of the country, as CA.")] = None
+    names: Annotated[list[Name], Field(max_length=50)] = []
+    days_before: DaysAround = 0
+    days_after: DaysAround = 0
+
+
+class Festival(Body):
+    """A festival, mostly of a lunar calendar; where it lasts for several days, its first one."""
+
+    name: Literal[tuple(FESTIVALS)]  # type: ignore[valid-type]
+    days_before: DaysAround = 0
+    days_after: DaysAround = 0
+
+
 class Schedule(Body):
-    """When a rule holds: from (inclusive) to (exclusive) in local time, and in it, if given, a weekly pattern."""
+    """When a rule holds: from (inclusive) to (exclusive) in local time, and in it, if given, one pattern."""
 
     from_: Annotated[LocalTime | None, Field(alias="from")] = None
     to: LocalTime | None = None
     timezone: TimeZone
     weekly: Weekly | None = None
+    rrule: Recurrence | None = None
+    holidays: Holidays | None = None
+    festival: Festival | None = None
 
 
 def _value(value: Any) -> Any:

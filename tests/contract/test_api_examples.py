@@ -66,7 +66,7 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     if "scope" in shown:
         shown["scope"] = {name: NOTHING | shown["scope"].get(name, {}) for name in ("include", "exclude")}
     if shown.get("schedule"):
-        shown["schedule"] = {"weekly": None} | shown["schedule"]
+        shown["schedule"] = dict.fromkeys(("weekly", "rrule", "holidays", "festival")) | shown["schedule"]
     return shown
 
 
@@ -99,7 +99,7 @@ DOCUMENTS = [
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
     ("/v1/guardrails/g1", GUARDRAIL, {}),
     ("/v1/strategies/s1", STRATEGY, {"params": STRATEGY["params"] | {"stock_value": None, "reference_share": None}}),
-    ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default"}),
+    ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default", "points": {}}),
     ("/v1/attributes/wholesale", {"type": "boolean"}, {"personal": False}),
     (
         "/v1/campaigns/black-friday",
@@ -181,9 +181,9 @@ def test_the_quote_is_answered_as_written(shop: httpx.Client) -> None:
     assert (line["id"], line["sku"], line["quantity"], line["list_unit_price"]) == ("1", "SKU-1", "2", "1299")
     assert (line["unit_price"], line["net_unit_price"]) == ("1199", "1199")
     assert (line["subtotal"], line["discount"], line["total"]) == (2398, 0, 2398)
-    assert quote["shipping"] == {"subtotal": 500, "discount": 0, "total": 500}
+    assert quote["shipping"] == {"subtotal": 500, "discount": 0, "total": 500, "adjustments": []}
     assert (quote["subtotal"], quote["discount"], quote["total"]) == (2398, 0, 2898)
-    assert quote["points"] == {"redeemed": 0, "earned": 0}
+    assert quote["points"] == {"redeemed": 0, "amount": 0, "earned": 0}
     # Not in its days, and whoever sends a code does not learn whether there is one.
     assert quote["not_applied"] == [{"code": "SAVE10", "reason": "code_invalid"}]
     assert shop.get(f"/v1/quotes/{quote['id']}").content == reply.content
@@ -199,7 +199,8 @@ def test_the_code_works_in_its_days(shop: httpx.Client) -> None:
     # The floor of 900 holds: 6 · 900 = 5400, and only 594 of 599 may go.
     (line,) = enough["lines"]
     taken = {"kind": "percent_off", "rule": "ten-off", "revision": 1, "name": "Ten off", "amount": -599, "code": "SAVE10"}
-    assert line["adjustments"][0] == taken
+    # Acme bears 60 percent of what was really given: 356.4 of 594.
+    assert line["adjustments"][0] == taken | {"funding": [{"party": "acme", "amount": 356}]}
     assert line["subtotal"] + sum(adjustment["amount"] for adjustment in line["adjustments"]) == line["total"] == 5400
     assert enough["total"] == enough["subtotal"] - enough["discount"] + enough["shipping"]["total"] == 5900
     assert (enough["id"], enough["token"]) == (None, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.reference.figures import show_quantity
 from tests.reference.lines import Line
-from tests.reference.shop import Body, Request, Shop
+from tests.reference.shop import Body, Request, Shop, normal_code
 
 ORDERED = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 AMOUNTS = ("order.subtotal", "scope.subtotal")
@@ -20,6 +20,7 @@ def facts_of(shop: Shop, request: Request) -> Body:
     basket, customer = request.basket, request.customer
     facts: Body = {name: basket.get(name) for name in ("currency", "channel", "store", "market")}
     facts |= {f"customer.{name}": customer.get(name) for name in ("id", "level")}
+    facts["order.shipping"] = None if basket.get("shipping") is None else Fraction(basket["shipping"])
     for name in ("orders", "spend", "days_since_last_order"):
         facts[f"customer.{name}"] = None if customer.get(name) is None else Fraction(customer[name])
     if customer.get("orders") is not None:
@@ -29,6 +30,7 @@ def facts_of(shop: Shop, request: Request) -> Body:
     for name, value in {**(customer.get("attributes") or {}), **(basket.get("attributes") or {})}.items():
         if name in shop.each("attributes"):
             facts[f"attributes.{name}"] = _typed(value, shop.each("attributes")[name]["type"] in ("integer", "decimal"))
+    facts["codes"] = frozenset(request.codes)
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -48,7 +50,7 @@ class Turn:
         """Return the value of the attribute that a comparison names, None where it is missing."""
         name: str = leaf["attribute"]
         where, _, what = name.partition(".")
-        if where not in ("order", "scope"):
+        if where not in ("order", "scope") or name == "order.shipping":
             return self.facts.get(name)
         lines = self.order if where == "order" else self.scope
         if what == "subtotal":
@@ -73,16 +75,16 @@ class Turn:
         return self._compares(condition)
 
     def _compares(self, leaf: Body) -> bool:
-        actual, op = self.actual(leaf), leaf["op"]
+        name, actual, op = leaf["attribute"], self.actual(leaf), leaf["op"]
         if actual is None:
             return False
         is_number = isinstance(actual, Fraction)
         if isinstance(leaf["value"], list):
-            values = [_typed(each, is_number) for each in leaf["value"]]
+            values = [normal_code(each) if name == "codes" else _typed(each, is_number) for each in leaf["value"]]
             if op in ("in", "not_in"):
                 return bool((actual in values) == (op == "in"))
             return bool(any(value in actual for value in values) == (op == "contains_any"))
-        value = _typed(leaf["value"], is_number)
+        value = normal_code(leaf["value"]) if name == "codes" else _typed(leaf["value"], is_number)
         if op == "contains":
             return bool(value in actual)
         if op in ("==", "!="):

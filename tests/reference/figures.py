@@ -1,10 +1,23 @@
 """Numbers of the reference: exact integers in small units, one rounding, and decimals as they are shown."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Final
 
 AMOUNT_MAX_MINOR = 900_000_000_000
 UNIT_MAX_E4 = 10_000_000_000 * 10_000
+
+
+@dataclass
+class Roundings:
+    """How often a fraction was rounded, and how often it was a half: a comparison that meets no ties proves nothing about them."""
+
+    fractions: int = 0
+    ties: int = 0
+
+
+ROUNDINGS: Final = Roundings()
 
 
 @cache
@@ -58,7 +71,9 @@ def rounded(exact: Fraction | int, rounding: str) -> int:
     whole, rest = divmod(abs(exact), 1)
     half = Fraction(1, 2)
     up = rest > half
+    ROUNDINGS.fractions += rest != 0
     if rest == half:
+        ROUNDINGS.ties += 1
         if rounding == "half_up":
             up = True
         elif rounding == "half_down":

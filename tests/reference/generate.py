@@ -14,6 +14,7 @@ from tests.reference.generate_pieces import (
     HOT_INSTANTS_US,
     LEVELS,
     MARKETS,
+    NAMED_DAYS,
     PUBLISHED_AT_US,
     SEGMENTS,
     SKUS,
@@ -24,6 +25,8 @@ from tests.reference.generate_pieces import (
 from tests.reference.generate_prices import price_documents, rules_of_prices
 from tests.reference.generate_promotions import promotion_documents
 from tests.reference.shop import Body, Documents
+
+CURRENCIES = ("USD", "EUR", "JPY", "KWD")
 
 
 class Case(NamedTuple):
@@ -38,7 +41,7 @@ class Case(NamedTuple):
 
 def random_book(rng: Random) -> dict[str, dict[str, Body]]:
     """Return the documents of a random book that is fit to be published."""
-    currency = rng.choice(("USD", "USD", "USD", "EUR", "JPY", "KWD"))
+    currency = rng.choice(("USD", "USD", *CURRENCIES))
     other = rng.choice(("EUR", "USD"))
     currencies = (currency, other)
     documents: dict[str, dict[str, Body]] = {"policy": {"default": _policy(rng)}, "attributes": _attributes(rng)}
@@ -46,6 +49,7 @@ def random_book(rng: Random) -> dict[str, dict[str, Body]]:
     documents |= price_documents(rng, currencies, scale)
     documents |= rules_of_prices(rng, currencies, scale, documents)
     documents |= promotion_documents(rng, currencies, scale)
+    documents["named-days"] = _named_days(rng, documents)
     return documents
 
 
@@ -83,10 +87,10 @@ def random_basket(rng: Random, documents: Documents) -> Body:
         basket["codes"] = [_code_as_typed(rng, codes) for _ in range(rng.choice((0, 1, 1, 2, 3, 5)))]
     if chance(rng, 0.5):
         basket["attributes"] = _attribute_values(rng, documents)
-    if chance(rng, 0.3):
-        basket["shipping"] = rng.choice((0, 1, 499, 500))
-    if chance(rng, 0.05):
-        basket["points"] = rng.choice((0, 1, 250))
+    if chance(rng, 0.5):
+        basket["shipping"] = rng.choice((0, 1, 499, 500, 499, 500))
+    if chance(rng, 0.15):
+        basket["points"] = rng.choice((0, 1, 7, 250, 1_000_000_000))
     if chance(rng, 0.4):
         basket["partial"] = True
     return basket
@@ -104,6 +108,16 @@ def cases() -> st.SearchStrategy[Case]:
     return st.randoms(use_true_random=False).map(random_case)
 
 
+def _named_days(rng: Random, documents: Documents) -> dict[str, Body]:
+    """Return the days of the rules whose schedule names some."""
+    return {
+        f"{resource}/{name}": {"days": sorted(rng.sample(NAMED_DAYS, rng.randint(0, len(NAMED_DAYS))))}
+        for resource in ("promotions", "sale-prices")
+        for name, body in documents[resource].items()
+        if {"holidays", "festival"} & (body["schedule"] or {}).keys()
+    }
+
+
 def _policy(rng: Random) -> Body:
     return {
         "rounding": rng.choice(("half_up", "half_even", "half_down")),
@@ -113,7 +127,17 @@ def _policy(rng: Random) -> Body:
         "selection": "priority",
         "exclusive_wins": chance(rng, 0.4),
         "coupon_failure": "all" if chance(rng, 0.15) else "partial",
-        "cash_rounding": None,
+        "cash_rounding": rng.choice((None, None, 5, 7, 100, {"USD": 5}, {"EUR": 10, "JPY": 3})),
+        "points": {currency: _program(rng) for currency in CURRENCIES if chance(rng, 0.5)},
+    }
+
+
+def _program(rng: Random) -> Body:
+    return {
+        "worth": rng.choice(("1", "0.3", "2.5", "10", "0.0001", "33.3333")),
+        "max_percent": rng.choice((None, "50", "33.3333", "0")),
+        "max_amount": rng.choice((None, None, 1, 250, 100_000)),
+        "earn": rng.choice(("0", "0.01", "1", "0.333333", "1000")),
     }
 
 
@@ -149,5 +173,5 @@ def _customer(rng: Random, documents: Documents) -> Body:
 
 
 def _code_as_typed(rng: Random, codes: list[str]) -> str:
-    code = rng.choice((*codes, "UNKNOWN"))
+    code = rng.choice((*codes, "UNKNOWN", "VIP"))
     return rng.choice((code, code, code.lower(), f"  {code} "))

@@ -8,8 +8,10 @@ _SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exc
 
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
-    """Change, delete or add a promotion, a coupon or a price."""
-    resource = rng.choice(("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand"))
+    """Change, delete or add a promotion, a coupon, a price or the days of a schedule."""
+    resource = rng.choice(
+        ("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand", "named-days")
+    )
     documents = rows.documents.get(resource, {})
     if not documents:
         return []
@@ -38,6 +40,8 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
         body["promotion"] = rng.choice(sorted(rows.documents["promotions"]))
         body["codes"] = [f"{code}{rng.choice(('', '2', '3'))}" for code in body["codes"]]
         name = rng.choice((name, f"{name}x"))
+    if resource == "named-days":
+        body["days"] = [day for day in body["days"] if rng.random() < 0.5] + ["2027-01-01"]
     if resource == "signals-costs":
         body["unit_cost"] = str(rng.randint(1, 900))
     if resource == "signals-demand":

@@ -24,6 +24,21 @@ CHANNELS = ("web", "app")
 STORES = ("s1", "s2")
 MARKETS = ("US", "DE")
 HOURS = (("00:00", "00:00"), ("09:00", "12:00"), ("12:00", "13:00"), ("22:00", "02:30"), ("01:30", "02:30"), ("02:00", "01:00"))
+# What the schedules of holidays and festivals may name; the hot days are among them.
+NAMED_DAYS = ("2026-10-31", "2026-11-01", "2026-11-26", "2026-12-25", "2027-03-26", "2027-03-28")
+RECURRENCES = (
+    "FREQ=DAILY",
+    "FREQ=DAILY;INTERVAL=3",
+    "FREQ=WEEKLY;BYDAY=FR,SU",
+    "FREQ=WEEKLY;INTERVAL=2;WKST=SU;BYDAY=FR,SA,SU",
+    "FREQ=MONTHLY;BYDAY=4FR,-1FR,1SU,-1SU",
+    "FREQ=MONTHLY;BYMONTHDAY=1,-1,27,28",
+    "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1,-2",
+    "FREQ=YEARLY;BYMONTH=3,11;BYDAY=-1SU,1SU",
+    "FREQ=YEARLY;INTERVAL=2;BYYEARDAY=87,305,331",
+    "FREQ=HOURLY;INTERVAL=5",
+    "FREQ=MINUTELY;INTERVAL=90;BYHOUR=1,2,12",
+)
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata")
 
 
@@ -96,6 +111,15 @@ def scope(rng: Random) -> Body:
     return {"include": include, "exclude": exclude}
 
 
+def _recurrence(rng: Random, day: str) -> Body:
+    """Return a recurrence with an occurrence on the day, or close to it."""
+    began = rng.choice(
+        (f"{day}T01:30:00", f"{day}T02:30:00", f"{day[:5]}01-01T00:00:00", f"{day[:8]}01T12:00:00", "2024-02-29T22:15:00")
+    )
+    rule = rng.choice(RECURRENCES) + rng.choice(("", "", ";COUNT=200", ";UNTIL=20270328T013000Z", ";UNTIL=20261127T120000"))
+    return {"rule": rule, "start": began, "duration": rng.choice(("PT30M", "PT1H", "PT3H30M", "PT26H", "P1D", "P4D"))}
+
+
 def schedule(rng: Random) -> Body | None:
     """Return a schedule whose edges lie at or near one of the hot instants; often none."""
     if chance(rng, 0.6):
@@ -108,7 +132,13 @@ def schedule(rng: Random) -> Body | None:
     if chance(rng, 0.5):
         ends = (f"{day}T12:00:00", f"{day}T13:00:00", f"{day}T23:59:59", "2027-12-01T00:00:00")
         made["to"] = rng.choice([end for end in ends if end > made.get("from", "")])
-    if chance(rng, 0.4) or len(made) == 1:
+    pattern = rng.random()
+    if pattern < 0.2:
+        made["rrule"] = _recurrence(rng, day)
+    elif pattern < 0.35:
+        around = {"days_before": rng.choice((0, 0, 1, 5)), "days_after": rng.choice((0, 0, 1, 3))}
+        made |= rng.choice(({"holidays": {"country": "US", **around}}, {"festival": {"name": "easter", **around}}))
+    elif pattern < 0.6 or len(made) == 1:
         days = rng.choice((list(LOCAL_DAYS[day]), [rng.choice(LOCAL_DAYS[day])], list(DAYS)))
         start, end = rng.choice(HOURS)
         made["weekly"] = {"days": days, "start": start, "end": end}

@@ -8,6 +8,7 @@ from tests.reference.generate_pieces import (
     LEVELS,
     MARKETS,
     SEGMENTS,
+    SKUS,
     STORES,
     amount,
     chance,
@@ -18,7 +19,19 @@ from tests.reference.generate_pieces import (
 )
 from tests.reference.shop import Body
 
-KINDS = ("percent_off", "percent_off", "amount_off", "amount_off", "fixed_price", "tiered", "spend_save")
+KINDS = (
+    "percent_off",
+    "percent_off",
+    "amount_off",
+    "amount_off",
+    "fixed_price",
+    "tiered",
+    "spend_save",
+    "shipping",
+    "gift",
+    "points",
+)
+OWN_LEVEL = {"fixed_price": "line", "shipping": "shipping", "gift": "order", "points": "order"}
 
 
 def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) -> dict[str, dict[str, Body]]:
@@ -33,7 +46,7 @@ def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) ->
 
 def _promotion(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
     kind = rng.choice(KINDS)
-    level = "line" if kind == "fixed_price" else rng.choice(("line", "line", "order"))
+    level = OWN_LEVEL.get(kind) or rng.choice(("line", "line", "order"))
     if kind == "spend_save":
         level = rng.choice(("line", "order", "order"))
     params = PARAMS[kind](rng, level, scale)
@@ -55,8 +68,13 @@ def _promotion(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
         "not_on_sale": chance(rng, 0.2),
         "requires_code": chance(rng, 0.25),
         "limits": None,
-        "funding": [],
+        "funding": _funding(rng) if chance(rng, 0.3) else [],
     }
+
+
+def _funding(rng: Random) -> list[Body]:
+    shares = rng.choice((("60",), ("50", "50"), ("33.3333", "33.3333"), ("0", "100"), ("12.5", "0.0001", "75")))
+    return [{"party": party, "percent": share} for party, share in zip(("acme", "zeta", "old-mill"), shares, strict=False)]
 
 
 def _percent_off(rng: Random, level: str, scale: int) -> Body:
@@ -103,7 +121,25 @@ def _spend_save(rng: Random, level: str, scale: int) -> Body:
     return made | _gives(rng, scale)
 
 
+def _shipping(rng: Random, level: str, scale: int) -> Body:
+    made: Body = {"percent": None, "amount": None}
+    return made | ({"percent": percent(rng)} if chance(rng, 0.6) else {"amount": rng.choice((1, 100, 333, 500))})
+
+
+def _gift(rng: Random, level: str, scale: int) -> Body:
+    skus = rng.sample((*SKUS, "GIFT-BAG"), rng.randint(1, 4))
+    choose = rng.choice((None, None, 1, len(skus)))
+    return {"skus": skus, "choose": choose, "quantity": rng.choice((1, 2, "0.35", "1000000"))}
+
+
+def _points(rng: Random, level: str, scale: int) -> Body:
+    return {"multiplier": rng.choice(("2", "3", "1.5", "0", "0.3333", "1000"))}
+
+
 PARAMS = {
+    "shipping": _shipping,
+    "gift": _gift,
+    "points": _points,
     "percent_off": _percent_off,
     "amount_off": _amount_off,
     "fixed_price": _fixed_price,
@@ -124,7 +160,9 @@ def _condition(rng: Random, scale: int, depth: int) -> Body:
 
 
 def _comparison(rng: Random, scale: int) -> Body:
-    kind = rng.choice(("amount", "amount", "quantity", "number", "number", "text", "set", "boolean"))
+    kind = rng.choice(("amount", "amount", "quantity", "number", "number", "text", "set", "boolean", "shipping"))
+    if kind == "shipping":
+        return {"attribute": "order.shipping", "op": rng.choice((">=", ">", "<=", "==")), "value": rng.choice((0, 1, 499, 500))}
     if kind == "amount":
         made: Body = {"attribute": rng.choice(("order.subtotal", "scope.subtotal")), "value": rng.randint(0, 4 * scale)}
         if chance(rng, 0.6):
@@ -144,6 +182,10 @@ def _comparison(rng: Random, scale: int) -> Body:
         if chance(rng, 0.4):
             return {"attribute": name, "op": rng.choice(("in", "not_in")), "value": list(texts[:2])}
         return {"attribute": name, "op": rng.choice(("==", "!=")), "value": rng.choice(texts)}
+    if kind == "set" and chance(rng, 0.4):
+        named = [rng.choice((code, code.upper(), f" {code} ")) for code in rng.sample(CODES, rng.randint(1, 3))]
+        op = rng.choice(("contains", "contains_any", "contains_none"))
+        return {"attribute": "codes", "op": op, "value": named[0] if op == "contains" else named}
     if kind == "set":
         if chance(rng, 0.4):
             return {"attribute": "customer.segments", "op": "contains", "value": rng.choice(SEGMENTS)}
@@ -153,6 +195,8 @@ def _comparison(rng: Random, scale: int) -> Body:
     return {"attribute": name, "op": rng.choice(("==", "!=")), "value": chance(rng, 0.5)}
 
 
+# Codes of the first promotions, as somebody may write them; one has the name of a segment.
+CODES = ("p00-0", "p01-0", "p02-1", "vip", "unknown")
 NUMBERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("customer.orders", (0, 1, 4, 5)),
     ("customer.spend", (0, 1_000, 120_000)),
@@ -161,6 +205,7 @@ NUMBERS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("attributes.score", ("0.5", "1", "2.25")),
 )
 TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("currency", ("USD", "EUR")),
     ("channel", CHANNELS),
     ("store", STORES),
     ("market", MARKETS),

@@ -183,7 +183,7 @@ def _best_sale(shop: Shop, request: Request, sku: str, parts: Parts) -> str | No
         if (
             names_currency(body, request.currency)
             and has(body.get("scope"), sku, shop.each("products"))
-            and is_active(body.get("schedule"), request.at_us, shop.published_at_us)
+            and is_active(body.get("schedule"), request.at_us, shop.published_at_us, shop.named_days("sale-prices", rule))
         ):
             found.append((_on_sale(shop, body, parts).amount(), rule))
     if not found or min(found)[0] >= parts.amount():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tests.reference.beyond import cash_rounding, points_of
 from tests.reference.figures import AMOUNT_MAX_MINOR, parse_quantity_milli, show_quantity, show_unit, unit_of
 from tests.reference.lines import Line, price_line, tier_index, tier_unit_e4
 from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs, run_promotions
@@ -42,9 +43,9 @@ def price_basket(
         refused = _refused_codes(outcome, given)
         if refused:
             return {"errors": [*line_errors, *refused]}
-    if basket.get("points"):
-        not_applied.append({"rule": "points", "reason": "points_not_offered"})
-    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, not_applied)}
+    points = points_of(shop, request, lines, outcome.multiplied)
+    not_applied += points[2]
+    return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, points, not_applied)}
 
 
 def _price_lines(shop: Shop, request: Request) -> list[Line | str]:
@@ -87,22 +88,33 @@ def _refused_codes(outcome: Outcome, given: Given) -> list[list[str]]:
 
 
 def _reply(
-    shop: Shop, request: Request, outcomes: list[Line | str], lines: list[Line], outcome: Outcome, not_applied: list[Body]
+    shop: Shop,
+    request: Request,
+    outcomes: list[Line | str],
+    lines: list[Line],
+    outcome: Outcome,
+    points: tuple[Body, int, list[Body]],
+    not_applied: list[Body],
 ) -> Body:
     subtotal, total = sum(line.subtotal for line in lines), sum(line.running for line in lines)
-    shipping = request.basket.get("shipping")
+    stated, left = request.basket.get("shipping"), outcome.shipping.left or 0
+    shown_points, paid_with_points, _ = points
+    payable = total + left - paid_with_points
+    difference, rounding = cash_rounding(shop, request, payable)
     personal = personal_inputs(shop, lines, outcome)
     return {
         "currency": request.currency,
         "tax_included": lines[0].entry.tax_included if lines else None,
         "lines": [_line_shown(shop, asked, each) for asked, each in zip(request.basket["lines"], outcomes, strict=True)],
-        "adjustments": outcome.adjustments,
-        "shipping": None if shipping is None else {"subtotal": shipping, "discount": 0, "total": shipping},
+        "adjustments": [*outcome.adjustments, *rounding],
+        "shipping": None
+        if stated is None
+        else {"subtotal": stated, "discount": stated - left, "total": left, "adjustments": outcome.shipping.adjustments},
         "subtotal": subtotal,
         "discount": subtotal - total,
-        "total": total + (shipping or 0),
-        "gifts": [],
-        "points": {"redeemed": 0, "earned": 0},
+        "total": payable + difference,
+        "gifts": outcome.gifts,
+        "points": shown_points,
         "not_applied": not_applied,
         "next_benefit": [*_tier_benefits(shop, lines), *outcome.next_benefit],
         "selection": "exact",

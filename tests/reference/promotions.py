@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.reference.allocation import allocate_within
+from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
 from tests.reference.conditions import Turn, facts_of, named_attributes
 from tests.reference.lines import Line
 from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
 from tests.reference.times import is_active
+
+LEVELS = ("line", "order", "shipping")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Outcome:
     next_benefit: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
     applied_to_order: list[str] = field(default_factory=list)
+    gifts: list[Body] = field(default_factory=list)
+    multiplied: list[Multiplied] = field(default_factory=list)
+    shipping: Shipping = field(default_factory=lambda: Shipping(None))
 
 
 def codes_given(shop: Shop, request: Request) -> Given:
@@ -42,7 +48,7 @@ def codes_given(shop: Shop, request: Request) -> Given:
         if code in request.codes[:index]:
             continue  # the same code twice is one code
         rule = promotion_of.get(code)
-        if rule is None or not _is_on(shop, request, shop.each("promotions").get(rule)):
+        if rule is None or not _is_on(shop, request, rule):
             invalid.append((index, {"code": code, "reason": "code_invalid"}))
         elif rule in naming:
             redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
@@ -51,29 +57,30 @@ def codes_given(shop: Shop, request: Request) -> Given:
     return Given(naming, redundant, invalid)
 
 
-def _is_on(shop: Shop, request: Request, promotion: Body | None) -> bool:
+def _is_on(shop: Shop, request: Request, rule: str) -> bool:
+    promotion = shop.each("promotions").get(rule)
     return (
         promotion is not None
         and names_currency(promotion, request.currency)
-        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us)
+        and is_active(promotion.get("schedule"), request.at_us, shop.published_at_us, shop.named_days("promotions", rule))
     )
 
 
 def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given) -> Outcome:
     """Apply the promotions to the lines, in sequence; what they leave to tell is put into its order at the end."""
-    outcome = Outcome()
+    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
     told: dict[str, tuple[int, int]] = {}
     facts = facts_of(shop, request)
     exclusive_wins = shop.policy("exclusive_wins")
 
-    def place(rule: str) -> tuple[bool, int, bool, int, str]:
+    def place(rule: str) -> tuple[int, int, bool, int, str]:
         body = shop.each("promotions")[rule]
         follows = exclusive_wins and not body.get("exclusive")
-        return body["level"] == "order", body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
+        return LEVELS.index(body["level"]), body.get("lane") or 0, follows, -(body.get("priority") or 0), rule
 
     for rule in sorted(shop.each("promotions"), key=place):
         promotion = shop.each("promotions")[rule]
-        if not _is_on(shop, request, promotion) or (promotion.get("requires_code") and rule not in given.naming):
+        if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
         scope = [line for line in lines if has(promotion.get("scope"), line.sku, shop.each("products"))]
@@ -82,34 +89,24 @@ def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given
                 outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
                 told[rule] = 2, given.naming[rule][0]
             continue
-        told[rule] = (1, 0) if promotion["level"] == "order" else (0, lines.index(scope[0]))
-        why = _take_turn(shop, rule, named, Turn(facts, lines, scope), outcome)
+        told[rule] = (1, 0) if promotion["level"] != "line" else (0, lines.index(scope[0]))
+        why = _take_turn(shop, request, rule, named, Turn(facts, lines, scope), outcome)
         if why is None:
             outcome.applied.append(rule)
         else:
             outcome.not_applied.append({"rule": rule, **named, **why})
     for entries in (outcome.not_applied, outcome.next_benefit):
         entries.sort(key=lambda entry: told[entry["rule"]])  # stable: the sequence within
+    fund(shop, lines, outcome.adjustments, outcome.shipping.adjustments)
     return outcome
 
 
-def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
+def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn, outcome: Outcome) -> Body | None:
     """Apply one candidate; return why it did not apply, None where it did."""
     promotion = shop.each("promotions")[rule]
     condition = promotion.get("conditions")
     if condition is not None and not turn.holds(condition):
         return turn.reason(condition)
-    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
-    eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
-    if not eligible:
-        return {"reason": blocks[0]}
-    ladder = ladder_of(promotion, turn.scope, turn.facts)
-    benefit = ladder.next_benefit() if ladder is not None else None
-    if benefit is not None:
-        outcome.next_benefit.append({"rule": rule, **benefit})
-    reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
-    if isinstance(reward, Unreached):
-        return reward.entry
     shown = {
         "kind": promotion["kind"],
         "rule": rule,
@@ -117,6 +114,21 @@ def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome)
         "name": promotion["name"],
         **named,
     }
+    if promotion["level"] == "shipping":
+        return take_shipping(shop, promotion, shown, turn, outcome.shipping)
+    blocks = [_block(shop, promotion, line, outcome) for line in turn.scope]
+    eligible = [line for line, block in zip(turn.scope, blocks, strict=True) if block is None]
+    if not eligible:
+        return {"reason": blocks[0]}
+    if promotion["kind"] in ("gift", "points"):
+        return _give(shop, request, promotion, shown, eligible, outcome)
+    ladder = ladder_of(promotion, turn.scope, turn.facts)
+    benefit = ladder.next_benefit() if ladder is not None else None
+    if benefit is not None:
+        outcome.next_benefit.append({"rule": rule, **benefit})
+    reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
+    if isinstance(reward, Unreached):
+        return reward.entry
     if promotion["level"] == "order":
         assert isinstance(reward, Across)
         has_applied = _apply_to_order(shop, promotion, shown, reward.amount, eligible, outcome)
@@ -125,6 +137,18 @@ def _take_turn(shop: Shop, rule: str, named: Body, turn: Turn, outcome: Outcome)
     else:
         has_applied = _apply_across(shop, promotion, shown, reward.amount, eligible)
     return None if has_applied else {"reason": "nothing_to_discount"}
+
+
+def _give(shop: Shop, request: Request, promotion: Body, shown: Body, eligible: list[Line], outcome: Outcome) -> Body | None:
+    """Apply what takes no amount: a gift, or a multiplier of points."""
+    if promotion["kind"] == "gift":
+        outcome.gifts.append(gift_of(shop, request, promotion["params"], shown))
+    elif request.currency in shop.policy("points"):
+        outcome.multiplied.append(Multiplied(shown, promotion["params"]["multiplier"], eligible))
+    else:
+        return {"reason": "points_not_offered"}
+    outcome.applied_to_order.append(shown["rule"])
+    return None
 
 
 def _block(shop: Shop, promotion: Body, line: Line, outcome: Outcome) -> str | None:

@@ -17,6 +17,8 @@ DEFAULT_POLICY: Body = {
     "remainder": "largest",
     "exclusive_wins": False,
     "coupon_failure": "partial",
+    "cash_rounding": None,
+    "points": {},
 }
 
 
@@ -31,6 +33,11 @@ class Shop:
     def each(self, resource: str) -> Mapping[str, Body]:
         """Return the documents of a resource by id."""
         return self.documents.get(resource, {})
+
+    def named_days(self, resource: str, name: str) -> list[str]:
+        """Return the days that the schedule of a rule names."""
+        document = self.each("named-days").get(f"{resource}/{name}")
+        return list(document["days"]) if document else []
 
     def policy(self, setting: str) -> Any:
         """Return a setting of the policy, or its default."""

@@ -22,9 +22,16 @@ def test_adjustments_add_up_on_every_line_and_on_the_order(case: Case) -> None:
         assert [step["before"] for step in steps[1:]] == [step["after"] for step in steps[:-1]]
     if "lines" in reply:
         shipping = reply["shipping"]["total"] if reply["shipping"] else 0
-        assert reply["total"] == sum(line["total"] for line in priced) + shipping
+        rounding = sum(each["amount"] for each in reply["adjustments"] if each["kind"] == "cash_rounding")
+        paid = sum(line["total"] for line in priced) + shipping - reply["points"]["amount"]
+        assert 0 <= reply["total"] == paid + rounding
+        assert reply["points"]["amount"] <= sum(line["total"] for line in priced)
         shares = -sum(each["amount"] for line in priced for each in line["adjustments"] if each.get("level") == "order")
-        assert shares == -sum(each["amount"] for each in reply["adjustments"])
+        assert shares == rounding - sum(each["amount"] for each in reply["adjustments"])
+        if shipping:
+            assert (
+                0 <= shipping == reply["shipping"]["subtotal"] + sum(each["amount"] for each in reply["shipping"]["adjustments"])
+            )
 
 
 def test_seed_gives_the_same_case_again() -> None:

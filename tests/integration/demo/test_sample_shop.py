@@ -24,9 +24,10 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"MUG-ENAMEL-BLUE": 4, "BOWL-ENAMEL-CREAM": 4, "CHOC-BAR-70": 6, "LANTERN-GAS-BRASS": 1}}),
     (WEEKDAY, {"lines": {"WHETSTONE-1000": 1, "KNIFE-CHEF-21": 1, "COFFEE-DAWN": "2.5"}}),
     (WEEKDAY, {"lines": {"TIN-LOAF-L": 1, "ROPE-STAT-10": "60.5"}, "customer": {"level": "gold", "attributes": {"club_years": 12}, "orders": 7}}),
-    (SATURDAY, {"lines": {"STOVE-WOOD": 1, "NAPKIN-4-OAT": 1}, "store": "old-mill", "customer": {"segments": ["local"]}}),
+    (SATURDAY, {"lines": {"STOVE-WOOD": 1, "NAPKIN-4-OAT": 1, "WAX-BOOT": 1}, "store": "old-mill", "customer": {"segments": ["local"]}}),
     ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1}}),
     ("2027-06-26T10:00:00Z", {"lines": {"HAMMOCK-SAGE": 1}}),
+    ("2027-09-10T12:00:00Z", {"lines": {"TEA-MINT": "0.1"}}),
     (WEEKDAY, {"lines": {"MAT-AIR-R": 1, "FLASK-VAC-10": 1, "SANDAL-RIVER-40": 1, "SALT-FLAKE": "350.5", "TENT-HERON-2P": 1}}),
     (MORNING, {"lines": {"COFFEE-CAMP": "0.25"}}),
     (NIGHT, {"lines": {"CANDLE-BEES-L": 2}}),
@@ -38,6 +39,8 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"SHELL-RAIN-M": 1}, "codes": ["SAVE20"]}),
     (WEEKDAY, {"lines": {"TENT-HERON-4P": 1}, "codes": ["troop-41"]}),
     (WEEKDAY, {"lines": {"MUG-STONE-OAT": 1}, "codes": ["MUG9"]}),
+    (WEEKDAY, {"lines": {"PEELER": 1, "COFFEE-DAWN": 1, "GIFT-CARD-25": 1}, "shipping": 690, "customer": {"level": "gold"}}),
+    (WEEKDAY, {"lines": {"TENT-LARK-2P": 1, "GIFT-CARD-25": 1}, "shipping": 690}),
     (WEEKDAY, {"lines": {"PEELER": 1, "WHISK": 1}, "codes": ["LETTER5"], "attributes": {"newsletter": True}}),
 ]  # fmt: skip
 
@@ -96,8 +99,10 @@ def test_every_product_has_a_price(address: str, currency: str) -> None:
     assert {quote["tax_included"] for quote in quotes} == {currency == "EUR"}
 
 
-def test_every_promotion_takes_something_off_some_basket(quotes: list[dict[str, Any]]) -> None:
-    applied = {one["rule"] for quote in quotes for part in (quote, *quote["lines"]) for one in part["adjustments"]}
+def test_every_promotion_does_something_for_some_basket(quotes: list[dict[str, Any]]) -> None:
+    parts = [part for quote in quotes for part in (quote, *quote["lines"], quote["shipping"] or {"adjustments": []})]
+    applied = {one["rule"] for part in parts for one in part["adjustments"]}
+    applied |= {one["rule"] for quote in quotes for one in (*quote["gifts"], *quote["points"].get("multipliers", ()))}
 
     assert applied - {one["id"] for one in documents("guardrails")} == ids("promotions")
 

@@ -67,6 +67,20 @@ async def open_doors(database: Database) -> AsyncIterator[Doors]:
     await engine.dispose()
 
 
+async def test_a_preview_explains_itself_in_full_when_asked(open_doors: Doors) -> None:
+    full = await open_doors.both("/v1/preview?explain=full", encoded(basket()))
+    plain = await open_doors.both("/v1/preview", encoded(basket()))
+    refused = [
+        await open_doors.both(path, encoded(basket()))
+        for path in ("/v1/preview?explain=some", "/v1/preview?explain=full&explain=full", "/v1/quotes?explain=full")
+    ]
+
+    assert full.json()["explanation"]["order"][-1]["after"] == full.json()["total"]
+    assert "explanation" not in plain.json()
+    assert [reply.status_code for reply in refused] == [422, 422, 422]
+    assert {reply.json()["errors"][0]["path"] for reply in refused} == {"explain"}
+
+
 async def test_good_requests(open_doors: Doors) -> None:
     quote = await open_doors.both("/v1/quotes", encoded(basket(codes=["save10"])))
     preview = await open_doors.both("/v1/preview", encoded(basket(codes=["save10"])))

@@ -13,7 +13,7 @@ from app.pricing.book import BookError, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.pricing.conditions import LEAF, ConditionTable
 from app.pricing.rules import KINDS
-from app.pricing.vocabulary import VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
+from app.pricing.vocabulary import SETS, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabulary
 from tests.reference.generate import random_book, random_instant
 from tests.reference.generate_changes import random_change
 
@@ -163,6 +163,6 @@ def _texts(table: ConditionTable, vocabulary: Vocabulary) -> list[Any]:
         if number >= 0:
             low, high = np.searchsorted(table.set_key, (number * VALUE_STRIDE, (number + 1) * VALUE_STRIDE))
             values = (table.set_key[low:high] - number * VALUE_STRIDE - VALUE_SHIFT).tolist()
-        is_text = op == LEAF and vocabulary.types[slot] in (Type.TEXT, Type.TEXT_SET)
+        is_text = op == LEAF and vocabulary.types[slot] in (Type.TEXT, *SETS)
         found.append(sorted(text_of.get(one, str(one)) if is_text else str(one) for one in values))
     return found
