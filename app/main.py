@@ -36,7 +36,7 @@ from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import hand_over, price_and_encode
+from app.quotes.memo import hand_over, memo_sizes, price_and_encode
 from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
@@ -250,6 +250,7 @@ class Service:
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
+        gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
 
     def _book_age_seconds(self) -> float:
@@ -259,6 +260,10 @@ class Service:
     def _schedule_days_ahead(self) -> int:
         held = self.holder.held()
         return NO_PATTERNS_DAYS if held is None else self.reach.days_ahead(held, datetime.now(UTC))
+
+    def _memo_sizes(self) -> dict[str, int]:
+        held = self.holder.held()
+        return memo_sizes(None if held is None else held.book)
 
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at

@@ -50,7 +50,7 @@ class Policy(Body):
     """One for the whole price book."""
 
     rounding: Literal["half_up", "half_even", "half_down"] = "half_up"
-    rounding_level: Annotated[Literal["line"], not_available("line")] = "line"
+    rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Literal["largest", "first", "last", "nearest"] = "largest"
     selection: Annotated[Literal["priority"], not_available("priority")] = "priority"

@@ -42,9 +42,13 @@ class Step(Body):
 
 
 class Tiers(Body):
-    """`volume`: the whole quantity at the tier it falls in. `graduated`: each part of it at its own."""
+    """`volume`: the whole quantity at the tier it falls in. `graduated`: each part of it at its own.
+
+    `mix` counts lines of a basket together: `sku` those of one SKU, any other name those of all SKUs whose tiers name it.
+    """
 
     mode: Literal["volume", "graduated"]
+    mix: Name | None = None
     steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
 
 

@@ -5,11 +5,13 @@ from typing import Final
 from fastapi import APIRouter
 
 from app.catalog.guardrails import GUARDRAILS
+from app.catalog.ladders import LADDERS
 from app.catalog.policy import POLICY
 from app.catalog.price_router import prices_router
 from app.catalog.prices import PRICE_LISTS, PRICES
 from app.catalog.products import ATTRIBUTES, PRODUCTS
 from app.catalog.sale_prices import SALE_PRICES
+from app.catalog.seasons import SEASONS
 from app.catalog.strategies import ENDINGS, STRATEGIES
 from app.resources.resource import Resource
 from app.resources.router import router_of, single_router_of
@@ -22,6 +24,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     GUARDRAILS,
     STRATEGIES,
     ENDINGS,
+    LADDERS,
+    SEASONS,
     ATTRIBUTES,
     POLICY,
 )

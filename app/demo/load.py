@@ -22,9 +22,16 @@ FILES: Final = (
     ("promotions", "promotions.ndjson"),
     ("coupons", "coupons.ndjson"),
     ("campaigns", "campaigns.ndjson"),
+    ("ladders", "ladders.ndjson"),
+    ("seasons", "seasons.ndjson"),
     ("strategies", "strategies.ndjson"),
 )
-SIGNALS: Final = (("costs", "costs.csv"), ("stock", "stock.csv"))
+SIGNALS: Final = (
+    ("costs", "costs.csv"),
+    ("stock", "stock.csv"),
+    ("competitors", "competitors.csv"),
+    ("demand", "demand.csv"),
+)
 # The instant of the sample's facts is fixed, so that whatever a person sends afterwards is newer, and sending them again changes nothing.
 FACTS_AT: Final = "2026-01-01T00:00:00Z"
 # One of the last documents to be published. Where it is, the shop is, whatever a person has changed in it since.
@@ -74,7 +81,8 @@ def sample_skus() -> set[str]:
 def signal_facts(name: str) -> list[dict[str, Any]]:
     """The rows of a file of facts as the service takes them, each with its instant."""
     rows = csv.DictReader(io.StringIO(shop_file(name).decode()))
-    return [{**row, "at": FACTS_AT} for row in rows]
+    booleans = {"true": True, "false": False}
+    return [{**{name: booleans.get(value, value) for name, value in row.items()}, "at": FACTS_AT} for row in rows]
 
 
 def tryout(base_url: str) -> str:

@@ -20,6 +20,8 @@ RESOURCES: Final = (
     "guardrails",
     "strategies",
     "endings",
+    "ladders",
+    "seasons",
     "attributes",
     "policy",
     "publishing-policy",

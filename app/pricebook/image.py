@@ -22,8 +22,10 @@ import app.pricing
 from app.pricing import book as books
 from app.pricing.conditions import ConditionTable
 from app.pricing.endings import Endings
+from app.pricing.facts import Facts, Rivals
 from app.pricing.funding import Funding
-from app.pricing.guardrails import Guardrails
+from app.pricing.guardrails import Field, Guardrails
+from app.pricing.ladders import Ladders
 from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -33,6 +35,7 @@ from app.pricing.rules import KINDS
 from app.pricing.sale_prices import SalePrices
 from app.pricing.schedule import ScheduleTable
 from app.pricing.scope import Assortment, ScopeIndex
+from app.pricing.seasons import Seasons
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
@@ -46,16 +49,21 @@ _CLASSES: Final[dict[str, Any]] = {
         Assortment,
         ConditionTable,
         Endings,
+        Facts,
+        Field,
         Funding,
         Guardrails,
+        Ladders,
         Policy,
         PriceEntries,
         PriceLists,
         Program,
         Promotions,
+        Rivals,
         SalePrices,
         ScheduleTable,
         ScopeIndex,
+        Seasons,
         Steps,
         StrategyTable,
         *(

@@ -18,7 +18,8 @@ from app.pricebook.holder import BookHolder, Held
 from app.pricebook.load import instant_of, latest_of, microseconds, tables_of, with_changes
 from app.pricebook.named_days import changes_of_days, days_laid_further, require_holding, without_named_days
 from app.pricebook.offload import off_loop, parts
-from app.pricing.book import BookRows, Document, PriceBook
+from app.pricebook.price_changes import excessive_changes
+from app.pricing.book import BookError, BookRows, Document, PriceBook
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _FURTHER: Final = "schedules laid out further ahead"
@@ -109,6 +110,9 @@ class Publication:
         candidate = BookRows(version, microseconds(published_at), documents)
         book = await compile_off_loop(candidate, self._metrics, earlier=self._earlier)
         require_holding(book, must_hold)
+        if kind != "rollback":
+            # What a rollback brings back was permitted when it was published, and must not be kept from helping.
+            await self._refuse_excessive(real, book, published_at)
 
         await self.connection.exec_driver_sql(queries.LOCK_DRAFTS)
         await self.connection.exec_driver_sql(queries.INSERT_VERSION, (version, published_at, actor, kind, note, body_of))
@@ -117,15 +121,22 @@ class Publication:
         await self.connection.exec_driver_sql(queries.NOTIFY_VERSION, (str(version),))
         self.held = Held(book, candidate)
 
-    async def compile_with(self, changes: Sequence[Change]) -> PriceBook:
-        """The book that these changes would make, without publishing it. Raises BookError."""
-        now_us = microseconds(await self._now())
-        days = await asyncio.to_thread(changes_of_days, self.rows.documents, changes, changes, at_us=now_us)
+    async def check(self, changes: Sequence[Change]) -> None:
+        """Whether these changes could be published now. Raises BookError."""
+        now = await self._now()
+        days = await asyncio.to_thread(changes_of_days, self.rows.documents, changes, changes, at_us=microseconds(now))
         every = [*changes, *days]
         documents = await asyncio.to_thread(_with_changes, self.rows.documents, every, [0] * len(every))
-        book = await compile_off_loop(BookRows(self.rows.version, now_us, documents), self._metrics, earlier=self._earlier)
+        rows = BookRows(self.rows.version, microseconds(now), documents)
+        book = await compile_off_loop(rows, self._metrics, earlier=self._earlier)
         require_holding(book, changes)
-        return book
+        real = await off_loop(len(changes), _real_changes, self.rows.documents, changes)
+        await self._refuse_excessive(real, book, now)
+
+    async def _refuse_excessive(self, changes: Sequence[Change], book: PriceBook, at: datetime) -> None:
+        problems = await excessive_changes(self.connection, self.rows.documents, changes, book, at=at)
+        if problems:
+            raise BookError(tuple(problems))
 
     async def _now(self) -> datetime:
         now: datetime = (await self.connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()

@@ -42,6 +42,15 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (resource, id, pos
 JOIN documents AS d ON d.resource = wanted.resource AND d.id = wanted.id
 GROUP BY wanted.position"""
 
+# The revisions of prices whose ids begin with a key, that were in force after an instant or are still: ids sort by their bytes.
+PRICES_SINCE: Final = """
+SELECT wanted.position, d.id, d.body::text AS body, began.published_at AS began_at, ended.published_at AS ended_at
+FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS wanted (low, high, since, position)
+JOIN documents AS d ON d.resource = 'prices' AND d.id >= wanted.low AND d.id < wanted.high
+JOIN versions AS began ON began.version = d.from_version
+LEFT JOIN versions AS ended ON ended.version = d.to_version
+WHERE ended.version IS NULL OR ended.published_at > wanted.since"""
+
 INSERT_VERSION: Final = """
 INSERT INTO versions (version, published_at, published_by, kind, note, body_of) VALUES ($1, $2, $3, $4, $5, $6)"""
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.pricing.endings import Endings
+from app.pricing.facts import Facts
 from app.pricing.guardrails import Guardrails
+from app.pricing.ladders import Ladders
 from app.pricing.money import Int64s
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -63,6 +65,7 @@ class Sources(NamedTuple):
     currencies: Mapping[str, Mapping[str, int]]  # by resource: how many documents name each
     n_uses: Int64s  # (n_skus,) products and prices that name each SKU
     entry_instants_s: Int64s  # sorted instants at which a price begins or ends
+    strategy_instants_s: Int64s  # sorted instants at which a strategy's price changes by time alone
     patterns: Mapping[str, frozenset[str]]  # by resource: documents whose schedule is laid out around the day of publishing
 
 
@@ -90,6 +93,9 @@ class PriceBook:
     cost_key: Int64s  # sorted
     cost_e4: Int64s
     demand_e4: Int64s  # (n_skus,), 10 000 is the usual demand
+    facts: Facts
+    ladders: Ladders
+    ladder_names: Named
     asked_facts: frozenset[str]  # the customer's facts that a condition or a reward asks for
     boundaries_s: tuple[int, ...]  # sorted instants at which something that depends on time alone may change
     sources: Sources

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.pricing.groups import Groups
-from app.pricing.money import PPM, Bools, Int64s, round_div
+from app.pricing.money import MILLI, PPM, Bools, Int64s, round_div
 from app.pricing.policy import Policy
 from app.pricing.rewards import BASE_INITIAL, BASE_RUNNING, Reward
 from app.pricing.stacking import Lines
@@ -23,18 +23,19 @@ class Wanted:
     off_ppm: Int64s | None  # of the running amount
     amount_minor: Int64s | None
     down_to_minor: Int64s | None
+    quantity_milli: Int64s | None  # by which percentages are rounded; None: by line
 
     def at(self, pair: Int64s) -> "Wanted":
         """The columns of some pairs (n,)."""
-        return Wanted(
-            *(None if column is None else column[pair] for column in (self.off_ppm, self.amount_minor, self.down_to_minor))
-        )
+        columns = (self.off_ppm, self.amount_minor, self.down_to_minor, self.quantity_milli)
+        return Wanted(*(None if column is None else column[pair] for column in columns))
 
     def of(self, running_minor: Int64s, low: int, high: int, policy: Policy) -> Int64s:
         """What the pairs from `low` to `high` want of what their lines cost now; at most that."""
         wanted = np.zeros(high - low, np.int64)
         if self.off_ppm is not None:
-            wanted = round_div(running_minor * self.off_ppm[low:high], PPM, policy.rounding)
+            quantity = None if self.quantity_milli is None else self.quantity_milli[low:high]
+            wanted = _percent_of(running_minor, self.off_ppm[low:high], quantity, policy)
         if self.amount_minor is not None:
             wanted += self.amount_minor[low:high]
         if self.down_to_minor is not None:
@@ -46,15 +47,24 @@ def wanted_of(reward: Reward, groups: Groups, line: Int64s, lines: Lines, policy
     """What a reward wants of the lines: percentages of amounts that promotions do not change are amounts themselves."""
     amount = reward.line_minor
     if reward.off_ppm is None:
-        return Wanted(None, amount, reward.down_to_minor)
+        return Wanted(None, amount, reward.down_to_minor, None)
+    quantity = lines.quantity_milli[line] if policy.rounding_level == "unit" else None
     off_ppm = reward.off_ppm[groups.group]
     if reward.base is not None:
         base = reward.base[groups.group]
         unchanging = np.where(base == BASE_INITIAL, lines.subtotal_minor[line], lines.list_minor[line])
-        fixed = np.where(base == BASE_RUNNING, 0, round_div(unchanging * off_ppm, PPM, policy.rounding))
+        fixed = np.where(base == BASE_RUNNING, 0, _percent_of(unchanging, off_ppm, quantity, policy))
         amount = fixed if amount is None else amount + fixed
         off_ppm = np.where(base == BASE_RUNNING, off_ppm, 0)
-    return Wanted(off_ppm, amount, reward.down_to_minor)
+    return Wanted(off_ppm, amount, reward.down_to_minor, quantity)
+
+
+def _percent_of(amount_minor: Int64s, off_ppm: Int64s, quantity_milli: Int64s | None, policy: Policy) -> Int64s:
+    """Percentages of amounts (n,), rounded; or with quantities so many times what a unit takes, which is rounded itself."""
+    if quantity_milli is None:
+        return round_div(amount_minor * off_ppm, PPM, policy.rounding)
+    by_unit = round_div(amount_minor * off_ppm, quantity_milli * (PPM // MILLI), policy.rounding)
+    return round_div(by_unit * quantity_milli, MILLI, policy.rounding)
 
 
 @dataclass(slots=True)
@@ -72,6 +82,7 @@ class ByLine:
     given_back_minor: Int64s
     is_blocked: Bools | None  # None: there is no exclusive promotion
     is_free: Bools  # no other of its group has applied
+    needs_code: Bools | None  # None: no advertised price binds, and all may go down to the same
 
     def take_turn(self, turn: int, lines: Lines, taken: Taken, policy: Policy) -> None:
         """Let the pairs of one turn take what they want; no line occurs twice in it."""
@@ -93,7 +104,10 @@ class ByLine:
             took = wanted.nonzero()[0]
             taken.mark_exclusive(self.app[low:high][took], line[took])
         left = running - wanted
-        kept = np.maximum(left, lines.lowest_minor[line])
+        if self.needs_code is None:
+            kept = np.maximum(left, lines.lowest_minor[line])
+        else:
+            kept = np.minimum(np.maximum(left, lines.lowest_for(line, self.needs_code[low:high])), running)
         lines.running_minor[line] = kept
         self.taken_minor[low:high] = wanted
         np.subtract(kept, left, out=self.given_back_minor[low:high])

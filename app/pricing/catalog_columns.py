@@ -11,7 +11,7 @@ from app.pricing.book import BookProblem, Document
 from app.pricing.currencies import CURRENCIES
 from app.pricing.documents import columns_of
 from app.pricing.money import Int64s, parse_quantity_milli, parse_unit_price_e4
-from app.pricing.price_lists import GRADUATED, NO_TIERS, OPEN_END_MILLI, VOLUME
+from app.pricing.price_lists import GRADUATED, MIX_BY_NAME, MIX_SKU, NO_MIX, NO_TIERS, OPEN_END_MILLI, VOLUME
 from app.pricing.schedule import EARLIEST_S, LATEST_S
 from app.pricing.scope import Assortment, paths_above
 
@@ -34,6 +34,8 @@ class PriceColumns(NamedTuple):
     from_s: Int64s
     to_s: Int64s
     mode: Int64s
+    mix: Int64s
+    mix_names: tuple[str, ...]
     tier_first: Int64s  # (n + 1,)
     tier_up_to_milli: Int64s
     tier_unit_e4: Int64s
@@ -130,6 +132,7 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
     tiers: list[Int64s] = []
     currencies: dict[str, int] = {}
     lists: dict[str, int] = {}
+    mixes: dict[str, int] = {}
     problems: dict[int, BookProblem] = {}
     units, instants = _Reader(parse_unit_price_e4), _Reader(_second)
     n = 0
@@ -141,7 +144,11 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
         unit = units.column(unit_price)
         start = instants.column(valid_from, absent=EARLIEST_S)
         end = instants.column(valid_to, absent=LATEST_S)
-        mode, n_tiers = np.full(len(skus), NO_TIERS, np.int64), np.zeros(len(skus), np.int64)
+        mode, n_tiers, mix = (
+            np.full(len(skus), NO_TIERS, np.int64),
+            np.zeros(len(skus), np.int64),
+            np.full(len(skus), NO_MIX, np.int64),
+        )
         steps: list[int] = []
         for at, one in enumerate(its_tiers):
             if not one:
@@ -152,6 +159,8 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
                 problems[n + at] = BookProblem("prices", part.ids()[at], "tiers", str(error))
                 continue
             mode[at], n_tiers[at] = VOLUME if one["mode"] == "volume" else GRADUATED, len(own) // 3
+            if name := one.get("mix"):
+                mix[at] = MIX_SKU if name == "sku" else MIX_BY_NAME + mixes.setdefault(name, len(mixes))
             steps += own
         tiers.append(np.array(steps, np.int64).reshape(-1, 3))
         for at in np.flatnonzero((unit == _UNREADABLE) | (start == _UNREADABLE) | (end == _UNREADABLE) | (start >= end)).tolist():
@@ -180,10 +189,11 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
                 end,
                 mode,
                 n_tiers,
+                mix,
             )
         )
         n += len(skus)
-    none = (np.zeros(0, np.int64),) * 8
+    none = (np.zeros(0, np.int64),) * 9
     read = [np.concatenate(column) for column in zip(none, *parts, strict=True)]
     tier_first = np.zeros(n + 1, np.int64)
     np.cumsum(read[7], out=tier_first[1:])
@@ -198,6 +208,8 @@ def read_prices(prices: Mapping[str, Document], row_of: dict[str, int], price_li
         from_s=read[4],
         to_s=read[5],
         mode=read[6],
+        mix=read[8],
+        mix_names=tuple(mixes),
         tier_first=tier_first,
         tier_up_to_milli=tier[:, 0].copy(),
         tier_unit_e4=tier[:, 1].copy(),

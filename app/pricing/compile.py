@@ -8,6 +8,7 @@ import numpy as np
 from app.pricing.book import BookError, BookProblem, BookRows, Document, Named, PriceBook, Sources
 from app.pricing.catalog_columns import PriceColumns, read_catalog, read_prices, said_of
 from app.pricing.comparison import Comparison, has_pattern
+from app.pricing.compile_facts import Around, demand_of, facts_of, ladders_of
 from app.pricing.compile_promotions import (
     Compiled,
     Surroundings,
@@ -15,13 +16,23 @@ from app.pricing.compile_promotions import (
     changed_promotions,
     promotions_to_read,
 )
-from app.pricing.compile_signals import all_costs, all_demand, changed_costs, changed_demand
+from app.pricing.compile_signals import all_costs, changed_costs
 from app.pricing.conditions import LEAF
 from app.pricing.currencies import CURRENCIES
 from app.pricing.decode import decode_params
 from app.pricing.endings import Endings, compile_endings
+from app.pricing.facts import Facts
 from app.pricing.frozen import frozen, frozen_array
-from app.pricing.guardrails import GuardrailRow, Guardrails, compile_guardrails
+from app.pricing.guardrails import (
+    GuardrailRow,
+    Guardrails,
+    change_limits_of,
+    compile_guardrails,
+    contradictions,
+    told_of,
+    values_of,
+)
+from app.pricing.ladders import Ladders, ladder_of
 from app.pricing.money import Int64s, parse_percent_ppm, parse_unit_price_e4
 from app.pricing.policy import Policy, policy_of
 from app.pricing.price_entries import all_entries, changed_entries
@@ -30,8 +41,9 @@ from app.pricing.promotions import Promotions
 from app.pricing.sale_prices import AMOUNT, ANY_CURRENCY, FIXED, PERCENT, SalePrices
 from app.pricing.schedule import ROW_STRIDE, Intervals, ScheduleError, ScheduleTable, compile_schedule, distinct, pack_schedules
 from app.pricing.scope import Assortment, Scope, compile_scope, index_scopes
+from app.pricing.seasons import season_instants
 from app.pricing.strategies import STRATEGIES
-from app.pricing.strategy import StrategyTable, assign
+from app.pricing.strategy import StrategyTable, assign, strategy_instants_s
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _TYPES: Final = {"string": Type.TEXT, "integer": Type.INTEGER, "decimal": Type.DECIMAL, "boolean": Type.BOOLEAN}
@@ -95,12 +107,26 @@ class _Compiler:
             cost_key, cost_e4 = earlier.cost_key, earlier.cost_e4
         else:
             cost_key, cost_e4 = self._costs()
-        demand_e4 = earlier.demand_e4 if earlier is not None and self._is_same("signals-demand") else self._demand()
+        around = self._around_facts()
+        demand_e4 = demand_of(around)
+        facts, problems = facts_of(around, has_same_seasons=self._is_same("seasons"))
+        self.problems += problems
+        if earlier is not None and self._is_same("ladders"):
+            ladders, ladder_names = earlier.ladders, earlier.ladder_names
+        else:
+            ladders, ladder_names = self._ladders()
+        if earlier is None or guardrails is not earlier.guardrails or strategies is not earlier.strategies:
+            priced_by, ids = strategies.rule, strategy_names.id
+            self._refuse_unbounded(guardrails, guardrail_names, strategies.key, "strategy", priced_by, ids)
+        if earlier is None or guardrails is not earlier.guardrails or ladders is not earlier.ladders:
+            priced_by, ids = ladder_of(ladders, np.arange(ladders.key.size)), ladder_names.id
+            self._refuse_unbounded(guardrails, guardrail_names, ladders.key, "ladder", priced_by, ids)
         vocabulary, (promotions, patterns, problems) = self._promotions(policy)
         self.problems += problems
         if self.problems:
             raise BookError(tuple(self.problems))
         instants_s = self._entry_instants(entries)
+        strategy_instants_s = self._strategy_instants(strategies, facts)
         return PriceBook(
             self.rows.version,
             self.rows.published_at_us,
@@ -121,14 +147,18 @@ class _Compiler:
             frozen(endings),
             frozen_array(cost_key),
             frozen_array(cost_e4),
-            frozen_array(demand_e4),
+            demand_e4,
+            facts,
+            frozen(ladders),
+            ladder_names,
             self._asked_facts(promotions, vocabulary),
-            self._boundaries(instants_s, sales.schedule, promotions.schedule),
+            self._boundaries(instants_s, strategy_instants_s, sales.schedule, promotions.schedule),
             Sources(
                 self.rows.documents,
                 self.currencies,
                 self.n_uses,
                 instants_s,
+                strategy_instants_s,
                 {"promotions": patterns, "sale-prices": self._patterns("sale-prices")},
             ),
         )
@@ -303,25 +333,32 @@ class _Compiler:
     def _guardrails(self) -> tuple[Guardrails, Named]:
         documents = self._documents("guardrails")
         ids = [name for name in sorted(documents) if documents[name].body["currency"] in self.currency_rows]
-        rows = []
-        for name in ids:
-            body = documents[name].body
-            floor, ceiling = body.get("floor"), body.get("ceiling")
-            rows.append(
-                GuardrailRow(
-                    self.currency_rows[body["currency"]],
-                    self._scope(body),
-                    None if floor is None else parse_unit_price_e4(floor),
-                    None if ceiling is None else parse_unit_price_e4(ceiling),
-                )
+        rows = [
+            GuardrailRow(
+                self.currency_rows[documents[name].body["currency"]],
+                self._scope(documents[name].body),
+                values_of(documents[name].body),
             )
+            for name in ids
+        ]
         guardrails = compile_guardrails(rows, self.n_skus)
         skus = list(self.assortment.row_of_sku)
-        for at in np.flatnonzero(guardrails.floor_e4 > guardrails.ceiling_e4)[:100]:
-            sku, ceiling_id = skus[int(guardrails.key[at]) % self.n_skus], ids[int(guardrails.ceiling_rule[at])]
-            message = f"the floor of {sku} lies above the ceiling of guardrail {ceiling_id}"
-            self._problem("guardrails", ids[int(guardrails.floor_rule[at])], "floor", message)
+        for at, lower, ceiling in contradictions(guardrails):
+            (row, field), (other, _) = told_of(lower), told_of(ceiling)
+            message = f"the {field} of {skus[at % self.n_skus]} lies above the ceiling of guardrail {ids[other]}"
+            self._problem("guardrails", ids[row], field, message)
         return guardrails, self._named(documents, ids)
+
+    def _refuse_unbounded(
+        self, guardrails: Guardrails, guardrail_names: Named, key: Int64s, what: str, row: Int64s, ids: tuple[str, ...]
+    ) -> None:
+        """Prices of keys (n,) that strategies or ladders `row` (n,) make move with signals: no publication could hold them to a maximum change."""
+        bound = change_limits_of(guardrails, key).bound
+        skus = list(self.assortment.row_of_sku)
+        for at in np.flatnonzero(bound >= 0)[:100].tolist():
+            sku, name = skus[int(key[at]) % self.n_skus], ids[int(row[at])]
+            message = f"the price of {sku} moves with {what} {name}, which no maximum change can hold"
+            self._problem("guardrails", guardrail_names.id[told_of(int(bound[at]))[0]], "max_change", message)
 
     def _strategies(self) -> tuple[Endings, StrategyTable, Named]:
         ending_documents = self._documents("endings")
@@ -379,12 +416,22 @@ class _Compiler:
         bodies = self.compared.bodies("signals-costs", changed)
         return changed_costs(earlier.cost_key, earlier.cost_e4, bodies, row_of_sku, self.currency_rows)
 
-    def _demand(self) -> Int64s:
-        earlier, row_of_sku = self.earlier, self.assortment.row_of_sku
-        changed = self._few("signals-demand")
-        if earlier is None or changed is None:
-            return all_demand(self._documents("signals-demand"), row_of_sku)
-        return changed_demand(earlier.demand_e4, self.compared.bodies("signals-demand", changed), row_of_sku)
+    def _around_facts(self) -> Around:
+        few = {resource: self._few(resource) for resource in ("signals-demand", "signals-stock", "signals-competitors")}
+        return Around(self.compared, self.earlier, self.assortment, self.currency_rows, few)
+
+    def _ladders(self) -> tuple[Ladders, Named]:
+        documents = self._documents("ladders")
+        ladders, ids, problems = ladders_of(documents, self.assortment, self.currency_rows)
+        self.problems += problems
+        return ladders, self._named(documents, ids)
+
+    def _strategy_instants(self, strategies: StrategyTable, facts: Facts) -> Int64s:
+        earlier = self.earlier
+        if earlier is not None and strategies is earlier.strategies and facts is earlier.facts:
+            return earlier.sources.strategy_instants_s
+        own = strategy_instants_s(strategies, STRATEGIES, facts)
+        return frozen_array(distinct(np.concatenate([own, season_instants(facts.seasons)])))
 
     def _few(self, resource: str) -> set[str] | None:
         """The documents that differ where they are so few that exchanging them is less than reading all; None otherwise."""
@@ -405,10 +452,14 @@ class _Compiler:
         asked = {names[slot] for slot in np.flatnonzero(is_asked).tolist()}
         return frozenset(asked | {name for inputs in set(promotions.reward_inputs) for name in inputs})
 
-    def _boundaries(self, entry_instants_s: Int64s, *schedules: ScheduleTable) -> tuple[int, ...]:
-        """Every instant at which an entry, a sale price or a promotion begins or ends."""
+    def _boundaries(self, entry_instants_s: Int64s, strategy_instants_s: Int64s, *schedules: ScheduleTable) -> tuple[int, ...]:
+        """Every instant at which an entry, a sale price or a promotion begins or ends, or a strategy's price changes."""
         earlier = self.earlier
-        if earlier is not None and entry_instants_s is earlier.sources.entry_instants_s:
+        if (
+            earlier is not None
+            and entry_instants_s is earlier.sources.entry_instants_s
+            and strategy_instants_s is earlier.sources.strategy_instants_s
+        ):
             before = (earlier.sales.schedule, earlier.promotions.schedule)
             if all(
                 now.start_key is then.start_key and now.end_key is then.end_key
@@ -416,4 +467,4 @@ class _Compiler:
             ):
                 return earlier.boundaries_s
         keys = [key & (ROW_STRIDE - 1) for table in schedules for key in (table.start_key, table.end_key)]
-        return tuple(distinct(np.concatenate([entry_instants_s, *keys])).tolist())
+        return tuple(distinct(np.concatenate([entry_instants_s, strategy_instants_s, *keys])).tolist())

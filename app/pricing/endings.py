@@ -86,6 +86,18 @@ def choose_ending(endings: Endings, row: Int64s, unit_e4: Int64s, otherwise_e4: 
     return chosen
 
 
+def ending_beyond(endings: Endings, row: Int64s, unit_e4: Int64s, bounds: Bounds, *, is_below: bool) -> tuple[Int64s, Bools]:
+    """The nearest permitted ending at or beyond each price (n,), and whether there is one; there is none without a rule (row −1)."""
+    found_e4, is_found = np.zeros(row.size, np.int64), np.zeros(row.size, np.bool_)
+    line = np.flatnonzero(row >= 0)
+    if line.size:
+        price, floor, ceiling = unit_e4[line], bounds.floor_e4[line], bounds.ceiling_e4[line]
+        start = np.minimum(price, ceiling) // E4 if is_below else ceil_div(np.maximum(price, floor), E4)
+        band = _band(endings, row[line], price)
+        found_e4[line], is_found[line] = _nearest(endings, band, start, floor, ceiling, is_below=is_below)
+    return found_e4, is_found
+
+
 def _band(endings: Endings, row: Int64s, unit_e4: Int64s) -> Int64s:
     """The first band at or above each price; the last is open."""
     band = endings.band_first[row].copy()

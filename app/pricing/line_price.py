@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for the lines of a batch: list price, strategy, tiers, sale price, with the guardrails in between."""
+"""Steps 1 to 4 for the lines of a batch: list price, strategy and ladder, tiers, sale price, with the guardrails in between."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -7,16 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from app.pricing.asked import Asked
+from app.pricing.base_price import BasePrices, Places, base_prices, cost_of
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.groups import groups_of
-from app.pricing.guardrails import Bounds, bounds_of, clamp_unit, highest_minor, lowest_minor
-from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div
+from app.pricing.guardrails import Bounds, Limits, clamp_unit, highest_minor, limits_of, lowest_minor
+from app.pricing.mixed import shared_lines, whole_quantities
+from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div, to_grain
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
-from app.pricing.scope import is_member
-from app.pricing.strategies import STRATEGIES
-from app.pricing.strategy import Inputs, apply_strategies, strategy_of
 from app.pricing.tiers import Parts, exact_amounts, scale_tier, shown_unit_e4, split_into_parts
 
 
@@ -38,25 +37,25 @@ class LinePrices(NamedTuple):
     basket: Int64s
     sku_row: Int64s
     quantity_milli: Int64s
+    whole_milli: Int64s  # what finds the tier: with the other lines of its mix
     entry: Int64s
     tax_included: Bools
     list_unit_e4: Int64s
     list_minor: Int64s
-    strategy: Int64s  # row, −1 without
-    strategy_unit_e4: Int64s
-    strategy_status: Int64s
-    strategy_bound: Int64s  # 1 raised to the floor, −1 cut to the ceiling
+    base: BasePrices  # strategy and ladder
     tier_unit_e4: Int64s  # as shown
     bounded_unit_e4: Int64s  # as shown, after the bounds
     tier_bound: Int64s
     sale: Int64s  # row, −1 without
     sale_unit_e4: Int64s  # as shown
     final_bound: Int64s
-    final_unit_e4: Int64s  # subtotal / quantity
+    final_unit_e4: Int64s  # subtotal / quantity, of all lines of the SKU in a mix
     unit_e4: Int64s  # as shown
     subtotal_minor: Int64s
-    lowest_minor: Int64s
-    bounds: Bounds
+    lowest_minor: Int64s  # of what is paid, and what is told of it
+    lowest_rule: Int64s
+    shown_lowest_minor: Int64s | None  # of what is shown; None: the same
+    bounds: Bounds  # of what is shown
 
 
 class _Own(NamedTuple):
@@ -67,9 +66,12 @@ class _Own(NamedTuple):
     sku_row: Int64s
     key: Int64s
     quantity_milli: Int64s
+    whole_milli: Int64s | None = None  # what the lines of a mix count to; None: each line is by itself
 
     def only(self, kept: Int64s) -> "_Own":
-        return _Own(*(column[kept] for column in self))
+        whole = None if self.whole_milli is None else self.whole_milli[kept]
+        own = (self.basket, self.context, self.sku_row, self.key, self.quantity_milli)
+        return _Own(*(column[kept] for column in own))._replace(whole_milli=whole)
 
 
 def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
@@ -81,22 +83,26 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
     kept = ((asked.sku_row >= 0) & (currency_row >= 0)).nonzero()[0]
     if kept.size < status.size:
         own = own.only(kept)
-    entry = winning_entry(book.entries, own.key, _visible(book, asked.contexts), own.context, asked.at_s)
+    visible = _visible(book, asked.contexts)
+    entry = winning_entry(book.entries, own.key, visible, own.context, asked.at_s)
     has_entry = entry >= 0
     if not has_entry.all():
         at = has_entry.nonzero()[0]
         kept, entry, own = kept[at], entry[at], own.only(at)
     tax = book.price_lists.tax_included[book.entries.list_row[entry]]
     status[kept] = LineStatus.OK
-    limit = AMOUNT_E7_MAX // own.quantity_milli
-    bounds = bounds_of(book.guardrails, own.key)
-    is_within = (book.entries.unit_e4[entry] <= limit) & (bounds.floor_e4 <= limit)
+    whole = whole_quantities(book.entries, entry, own.basket, own.key, own.quantity_milli)
+    own = own._replace(whole_milli=whole)
+    limit = AMOUNT_E7_MAX // (own.quantity_milli if whole is None else whole)
+    list_unit = book.entries.unit_e4[entry]
+    limits = limits_of(book.guardrails, own.key, list_unit, cost_of(book)).in_grains(book.policy.grain_e4)
+    is_within = (list_unit <= limit) & (limits.shown.floor_e4 <= limit)
     while True:
         if not is_within.all():
             status[kept[~is_within]] = LineStatus.AMOUNT_OUT_OF_BOUNDS
             good = is_within.nonzero()[0]
-            kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
-        priced, is_within = _price(book, asked, status, kept, entry, own, tax, bounds)
+            kept, entry, own, tax, limits = kept[good], entry[good], own.only(good), tax[good], limits.only(good)
+        priced, is_within = _price(book, asked, visible, status, kept, entry, own, tax, limits)
         if not is_within.all():
             continue
         # Asked last, because the first line is the first that has a price.
@@ -105,7 +111,7 @@ def price_lines(book: PriceBook, asked: Asked) -> LinePrices:
             return priced
         status[kept[is_mixed]] = LineStatus.MIXED_TAX
         good = (~is_mixed).nonzero()[0]
-        kept, entry, own, tax, bounds = kept[good], entry[good], own.only(good), tax[good], bounds.only(good)
+        kept, entry, own, tax, limits = kept[good], entry[good], own.only(good), tax[good], limits.only(good)
         is_within = is_within[good]
 
 
@@ -131,57 +137,102 @@ def _differs_from_first(flag: Bools, basket: Int64s) -> Bools:
 
 
 def _price(
-    book: PriceBook, asked: Asked, status: Int64s, kept: Int64s, entry: Int64s, own: _Own, tax: Bools, bounds: Bounds
+    book: PriceBook,
+    asked: Asked,
+    visible: Bools,
+    status: Int64s,
+    kept: Int64s,
+    entry: Int64s,
+    own: _Own,
+    tax: Bools,
+    limits: Limits,
 ) -> tuple[LinePrices, Bools]:
     """Steps 2 to 4 for lines whose entries are known. Also tells which lines stay within the bounds of amounts."""
-    rounding = book.policy.rounding
-    key, quantity = own.key, own.quantity_milli
+    rounding, grain, bounds = book.policy.rounding, book.policy.grain_e4, limits.shown
+    quantity = own.quantity_milli
+    whole = quantity if own.whole_milli is None else own.whole_milli
     list_unit = book.entries.unit_e4[entry]
-    strategy, strategy_unit, strategy_status, strategy_bound = _strategies(book, key, own.sku_row, list_unit, bounds)
+    base = base_prices(book, Places(own.key, own.sku_row, own.context, visible, asked.at_s), list_unit, bounds)
     is_graduated = book.entries.mode[entry] == GRADUATED
 
-    tiers = _step(split_into_parts(book.entries, entry, quantity, strategy_unit, rounding), quantity, is_graduated, rounding)
-    bounded = _clamped(tiers, bounds, quantity, is_graduated, rounding)
+    parts = split_into_parts(book.entries, entry, whole, base.unit_e4, rounding)
+    if grain > 1:
+        parts = parts.at(to_grain(parts.unit_e4, grain, rounding))
+    tiers = _step(parts, whole, is_graduated, rounding)
+    bounded = _clamped(tiers, bounds, whole, is_graduated, rounding)
     at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
-    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, rounding)
-    sold = bounded if parts is bounded.parts else _step(parts, quantity, is_graduated, rounding)
-    final = _clamped(sold, bounds, quantity, is_graduated, rounding)
-    lowest = lowest_minor(bounds, quantity)
-    rounded = round_div(final.amount_e7, E7, rounding)
-    subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
+    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, book.policy)
+    sold = bounded if parts is bounded.parts else _step(parts, whole, is_graduated, rounding)
+    final = _clamped(sold, bounds, whole, is_graduated, rounding)
+    settled = _settled(book, own, bounds, sold, final)
+    subtotal, average = settled.subtotal_minor, settled.unit_e4
     is_within = subtotal <= AMOUNT_MINOR_MAX
     for step in (tiers, bounded, final):
         if step.is_within is not None:
             is_within &= step.is_within
-    average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
-    before_bounds = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
+    shown = settled.lowest_minor
+    paid = shown if limits.paid is bounds else np.minimum(lowest_minor(limits.paid, quantity), subtotal)
     priced = LinePrices(
         status,
         kept,
         own.basket,
         own.sku_row,
         quantity,
+        whole,
         entry,
         tax,
         list_unit,
-        round_div(list_unit * quantity, E7, rounding),
-        strategy,
-        strategy_unit,
-        strategy_status,
-        strategy_bound,
+        round_div(to_grain(list_unit, grain, rounding) * quantity, E7, rounding),
+        base,
         tiers.unit_e4,
         bounded.unit_e4,
         np.sign(bounded.amount_e7 - tiers.amount_e7),
         sale,
         sold.unit_e4,
-        np.sign(subtotal - before_bounds),
+        settled.bound,
         average,
         np.where(is_graduated, average, final.parts.unit_e4[final.parts.lines.starts]),
         subtotal,
-        lowest,
+        paid,
+        limits.paid.floor_rule,
+        None if limits.paid is bounds else shown,
         bounds,
     )
     return priced, is_within
+
+
+class _Settled(NamedTuple):
+    """The subtotals of lines (n_lines,), how low they may go, the average unit price they come to, and which way the bounds have moved them."""
+
+    subtotal_minor: Int64s
+    lowest_minor: Int64s  # of what is shown, at most the subtotal
+    unit_e4: Int64s
+    bound: Int64s
+
+
+def _settled(book: PriceBook, own: _Own, bounds: Bounds, sold: "_Step", final: "_Step") -> _Settled:
+    """Round the lines and hold them within their bounds; the lines of a SKU in a mix are one, and share what it comes to."""
+    rounding, quantity = book.policy.rounding, own.quantity_milli
+    rounded = round_div(final.amount_e7, E7, rounding)
+    before = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
+    shared = None
+    if own.whole_milli is not None:
+        shared = shared_lines(own.basket, own.key, quantity, own.whole_milli)
+        if final is not sold:
+            before[shared.line] = shared.amounts(sold.amount_e7, rounding)
+        rounded[shared.line] = shared.amounts(final.amount_e7, rounding)
+        quantity = quantity.copy()
+        quantity[shared.line] = shared.own_milli
+    lowest = lowest_minor(bounds, quantity)
+    subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
+    average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)
+    bound = np.sign(subtotal - before)
+    if shared is not None:
+        subtotal[shared.line] = shared.split(
+            np.minimum(subtotal[shared.line], AMOUNT_MINOR_MAX), own.quantity_milli, book.policy.remainder, rounding
+        )
+        lowest = np.minimum(lowest_minor(bounds, own.quantity_milli), subtotal)
+    return _Settled(subtotal, lowest, average, bound)
 
 
 class _Step(NamedTuple):
@@ -207,31 +258,6 @@ def _clamped(step: _Step, bounds: Bounds, quantity_milli: Int64s, is_graduated: 
     return _step(parts.at(unit_e4), quantity_milli, is_graduated, rounding)
 
 
-def _strategies(
-    book: PriceBook, key: Int64s, sku_row: Int64s, list_unit_e4: Int64s, bounds: Bounds
-) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-    """The strategy of each line, its unit price, status and bound."""
-    strategy = strategy_of(book.strategies, key)
-    unit, status, bound = list_unit_e4.copy(), np.zeros(key.size, np.int64), np.zeros(key.size, np.int64)
-    at = np.flatnonzero(strategy >= 0)
-    if at.size:
-        inputs = Inputs(
-            _cost_e4(book, key[at]), book.demand_e4[sku_row[at]], Bounds(*(column[at] for column in bounds)), book.policy.rounding
-        )
-        unit[at], status[at], bound[at] = apply_strategies(
-            book.strategies, STRATEGIES, book.endings, strategy[at], list_unit_e4[at], inputs
-        )
-    return strategy, unit, status, bound
-
-
-def _cost_e4(book: PriceBook, key: Int64s) -> Int64s:
-    """The known unit cost at each key, −1 without."""
-    if book.cost_key.size == 0:
-        return np.full(key.size, -1, np.int64)
-    at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
-    return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
-
-
 class NextTiers(NamedTuple):
     """The next cheaper tiers of lines (n,): which kept line, how much more of it, and the tier's unit price."""
 
@@ -246,18 +272,19 @@ def next_tiers(book: PriceBook, prices: LinePrices) -> NextTiers:
     tiered = (entries.mode[prices.entry] != NO_TIERS).nonzero()[0]
     if tiered.size == 0:
         return NextTiers(tiered, tiered, tiered)
-    entry, quantity = prices.entry[tiered], prices.quantity_milli[tiered]
+    entry, quantity = prices.entry[tiered], prices.whole_milli[tiered]
     low = entries.tier_first[entry]
     count = entries.tier_first[entry + 1] - low
     first = np.cumsum(count) - count
     line = np.repeat(np.arange(tiered.size), count)
     step = np.repeat(low - first, count) + np.arange(line.size)
-    list_unit, unit = entries.unit_e4[entry], prices.strategy_unit_e4[tiered]
+    list_unit, unit = entries.unit_e4[entry], prices.base.unit_e4[tiered]
     shown = entries.tier_unit_e4[step]
     scaled = (unit != list_unit)[line].nonzero()[0]
     if scaled.size:
         its = line[scaled]
         shown[scaled] = scale_tier(shown[scaled], list_unit[its], unit[its], book.policy.rounding)
+    shown = to_grain(shown, book.policy.grain_e4, book.policy.rounding)
     # The step the quantity is in is the first whose bound is at or above it.
     is_at_or_later = entries.tier_up_to_milli[step] >= quantity[line]
     current = first + count - np.add.reduceat(is_at_or_later, first, dtype=np.int64)

@@ -182,6 +182,11 @@ def round_mul_div(a: Int64s, b: Int64s | int, c: Int64s | int, rounding: Roundin
     return round_up_where(quotient, remainder, np.asarray(c, np.int64), rounding)
 
 
+def to_grain(unit_e4: Int64s, grain_e4: int, rounding: Rounding) -> Int64s:
+    """Round unit prices to multiples of a grain: 1, or a whole minor unit."""
+    return unit_e4 if grain_e4 == 1 else round_div(unit_e4, grain_e4, rounding) * grain_e4
+
+
 def ceil_div(numerator: Int64s, divisor: int) -> Int64s:
     """Divide and round towards plus infinity."""
     return -(-numerator // divisor)

@@ -28,12 +28,26 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """The id of a resource: a SKU."""
+    """What something is called where it is named by others: a SKU, a competitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelText:
+    """A short text for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstantText:
+    """An RFC 3339 instant with its offset."""
 
 
 PercentOff = Annotated[str, DecimalText(4, "0", "100")]
 MarkupPercent = Annotated[str, DecimalText(4, "0", "10000")]
 UnitPrice = Annotated[str, DecimalText(4, "0", "10000000000")]
+SignedUnitPrice = Annotated[str, DecimalText(4, "-10000000000", "10000000000")]
+IdText = Annotated[str, Identifier()]
+Label = Annotated[str, LabelText()]
+Instant = Annotated[str, InstantText()]
 QuantityText = Annotated[str, DecimalText(3, "0", "1000000")]
 AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from app.pricing.allocation import Remainder
 from app.pricing.cash import Increments, read_increments
-from app.pricing.money import Rounding
+from app.pricing.money import E4, Rounding
 from app.pricing.points import Programs, read_programs
 
 
@@ -13,12 +13,18 @@ class Policy(NamedTuple):
     """How a book rounds, splits and selects; the defaults are those of the service."""
 
     rounding: Rounding = "half_up"
+    rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
     remainder: Remainder = "largest"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"
     cash_rounding: Increments = ()
     points: Programs = ()
+
+    @property
+    def grain_e4(self) -> int:
+        """What unit prices are multiples of: a whole minor unit where they are rounded."""
+        return E4 if self.rounding_level == "unit" else 1
 
 
 def policy_of(body: Mapping[str, Any] | None) -> Policy:

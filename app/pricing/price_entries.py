@@ -50,8 +50,10 @@ def _columns(prices: PriceColumns, lists: PriceLists, currency_rows: Mapping[str
         prices.from_s,
         prices.to_s,
         prices.mode,
+        prices.mix,
         prices.tier_first,
         prices.tier_up_to_milli,
         prices.tier_unit_e4,
         prices.tier_fee_minor,
+        prices.mix_names,
     )

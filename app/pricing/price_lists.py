@@ -7,12 +7,16 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.money import Bools, Int64s
-from app.pricing.splice import edit_of, items_edit, joined, joined_first
+from app.pricing.splice import Edit, edit_of, items_edit, joined, joined_first
 
 NO_TIERS: Final = 0
 VOLUME: Final = 1
 GRADUATED: Final = 2
+NO_MIX: Final = 0
+MIX_SKU: Final = 1
+MIX_BY_NAME: Final = 2  # and more: the number of the name
 OPEN_END_MILLI: Final = 2**62
+GROUPS: Final = 0  # segments and levels of customers
 _FIELDS: Final = ("groups", "stores", "channels", "markets")
 
 
@@ -75,6 +79,7 @@ class PriceEntries(NamedTuple):
 
     `first` (n_currencies · n_skus + 1,) delimits them; the key is currency row · n_skus + SKU row. Tiers: steps
     `tier_first[entry]` ... `tier_first[entry + 1]` of the `tier_*` arrays; the last `tier_up_to_milli` of an entry is open.
+    `mix` is empty where no entry has one; `mix_names` are those in use, sorted.
     """
 
     first: Int64s
@@ -83,10 +88,12 @@ class PriceEntries(NamedTuple):
     from_s: Int64s
     to_s: Int64s
     mode: Int64s
+    mix: Int64s
     tier_first: Int64s  # (n_entries + 1,)
     tier_up_to_milli: Int64s
     tier_unit_e4: Int64s
     tier_fee_minor: Int64s
+    mix_names: tuple[str, ...]
 
 
 class EntryColumns(NamedTuple):
@@ -98,13 +105,16 @@ class EntryColumns(NamedTuple):
     from_s: Int64s
     to_s: Int64s
     mode: Int64s
+    mix: Int64s
     tier_first: Int64s  # (n + 1,)
     tier_up_to_milli: Int64s
     tier_unit_e4: Int64s
     tier_fee_minor: Int64s
+    mix_names: tuple[str, ...]
 
 
-NO_ENTRIES: Final = EntryColumns(*(np.zeros(int(name == "tier_first"), np.int64) for name in EntryColumns._fields))
+_NONE: Final = np.zeros(0, np.int64)
+NO_ENTRIES: Final = EntryColumns(*(_NONE,) * 7, np.zeros(1, np.int64), *(_NONE,) * 3, ())
 
 
 def pack_entries(columns: EntryColumns, list_order: Int64s, n_keys: int) -> PriceEntries:
@@ -116,6 +126,7 @@ def pack_entries(columns: EntryColumns, list_order: Int64s, n_keys: int) -> Pric
     tier_first = np.zeros(order.size + 1, np.int64)
     np.cumsum(n_tiers, out=tier_first[1:])
     tier = np.repeat(columns.tier_first[:-1][order] - tier_first[:-1], n_tiers) + np.arange(tier_first[-1])
+    mix, mix_names = _mixes(columns.mix[order], columns.mix_names)
     return PriceEntries(
         first,
         columns.list_row[order],
@@ -123,11 +134,43 @@ def pack_entries(columns: EntryColumns, list_order: Int64s, n_keys: int) -> Pric
         columns.from_s[order],
         columns.to_s[order],
         columns.mode[order],
+        mix,
         tier_first,
         columns.tier_up_to_milli[tier],
         columns.tier_unit_e4[tier],
         columns.tier_fee_minor[tier],
+        mix_names,
     )
+
+
+def _mixes(mix: Int64s, names: tuple[str, ...]) -> tuple[Int64s, tuple[str, ...]]:
+    """The mixes of entries by the numbers of the names in use, sorted; nothing where no entry has one."""
+    if not mix.any():
+        return _NONE, ()
+    used = set(np.unique(mix[mix >= MIX_BY_NAME] - MIX_BY_NAME).tolist())
+    kept = tuple(sorted(names[number] for number in used))
+    if kept == names:
+        return mix, names
+    return _renumbered(mix, names, kept), kept
+
+
+def _renumbered(mix: Int64s, names: tuple[str, ...], others: tuple[str, ...]) -> Int64s:
+    """Mixes by the numbers of other names, among which are all that they use."""
+    number_of = {name: number for number, name in enumerate(others)}
+    numbers = [number_of.get(name, 0) + MIX_BY_NAME for name in names]
+    return np.array([NO_MIX, MIX_SKU, *numbers], np.int64)[mix]
+
+
+def _joined_mixes(edit: Edit, old: PriceEntries, new: PriceEntries) -> tuple[Int64s, tuple[str, ...]]:
+    """The mixes of entries that are spliced."""
+    if old.mix.size == new.mix.size == 0:
+        return old.mix, ()
+    names = tuple(sorted({*old.mix_names, *new.mix_names}))
+    both = []
+    for entries in (old, new):
+        mix = entries.mix if entries.mix.size else np.zeros(entries.unit_e4.size, np.int64)
+        both.append(mix if entries.mix_names == names else _renumbered(mix, entries.mix_names, names))
+    return _mixes(joined(edit, *both), names)
 
 
 def splice_entries(old: PriceEntries, gone: EntryColumns, came: EntryColumns, list_order: Int64s) -> PriceEntries:
@@ -146,7 +189,15 @@ def splice_entries(old: PriceEntries, gone: EntryColumns, came: EntryColumns, li
         name: joined(tiers, getattr(old, name), getattr(new, name))
         for name in ("tier_up_to_milli", "tier_unit_e4", "tier_fee_minor")
     }
-    return PriceEntries(first=first, tier_first=joined_first(edit, old.tier_first, new.tier_first), **columns, **steps)
+    mix, mix_names = _joined_mixes(edit, old, new)
+    return PriceEntries(
+        first=first,
+        tier_first=joined_first(edit, old.tier_first, new.tier_first),
+        mix=mix,
+        mix_names=mix_names,
+        **columns,
+        **steps,
+    )
 
 
 def _row_of_entry(entries: PriceEntries, gone: EntryColumns, at: int) -> int:

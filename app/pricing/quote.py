@@ -116,7 +116,7 @@ class LineLevel(NamedTuple):
     subtotal_minor: Int64s
     running_minor: Int64s
     lowest_minor: Int64s
-    floor_rule: Int64s
+    lowest_rule: Int64s
     is_on_sale: Bools
     is_exclusively_taken: Bools
 
@@ -143,7 +143,7 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.list_minor,
         level.subtotal_minor,
         level.lowest_minor,
-        level.floor_rule,
+        level.lowest_rule,
         level.is_on_sale,
         level.running_minor.copy(),
         level.is_exclusively_taken,
@@ -186,9 +186,12 @@ def _without_too_large(prices: LinePrices, n_baskets: int) -> tuple[LinePrices, 
         status = prices.status.copy()
         status[prices.kept[~good]] = LineStatus.ORDER_OUT_OF_BOUNDS
         columns = prices._asdict() | {
-            name: column[good] for name, column in prices._asdict().items() if name not in ("status", "bounds")
+            name: column[good]
+            for name, column in prices._asdict().items()
+            if name not in ("status", "base", "bounds") and column is not None
         }
-        columns["bounds"] = type(prices.bounds)(*(column[good] for column in prices.bounds))
+        columns["base"] = prices.base.only(good)
+        columns["bounds"] = prices.bounds.only(good.nonzero()[0])
         prices = LinePrices(**(columns | {"status": status}))
         first_line = _first_line(prices.basket, n_baskets)
     return prices, first_line, is_too_large
@@ -209,10 +212,12 @@ def _lines(prices: LinePrices) -> Lines:
         prices.list_minor,
         prices.subtotal_minor,
         prices.lowest_minor,
-        prices.bounds.floor_rule,
+        prices.lowest_rule,
         prices.sale >= 0,
         prices.subtotal_minor.copy(),
         np.zeros(prices.basket.size, np.bool_),
+        prices.shown_lowest_minor,
+        None if prices.shown_lowest_minor is None else prices.bounds.floor_rule,
     )
 
 

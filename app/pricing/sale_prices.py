@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from app.pricing.groups import groups_of
-from app.pricing.money import PPM, Int64s, Rounding, round_mul_div
+from app.pricing.money import PPM, Int64s, round_mul_div, to_grain
+from app.pricing.policy import Policy
 from app.pricing.schedule import ScheduleTable, is_active
 from app.pricing.scope import ScopeIndex, candidates
 from app.pricing.tiers import Parts, exact_amounts
@@ -27,7 +28,7 @@ class SalePrices(NamedTuple):
 
 
 def apply_sale_prices(
-    sales: SalePrices, parts: Parts, amount_e7: Int64s, sku_row: Int64s, currency_row: Int64s, at_s: Int64s, rounding: Rounding
+    sales: SalePrices, parts: Parts, amount_e7: Int64s, sku_row: Int64s, currency_row: Int64s, at_s: Int64s, policy: Policy
 ) -> tuple[Parts, Int64s]:
     """Lower the parts of each line by its best sale price. Returns the parts and the sale's row per line, −1 without.
 
@@ -47,7 +48,7 @@ def apply_sale_prices(
 
     # Lay out the parts of each (line, sale) and price them, to compare the exact amounts.
     part, of_pair = parts.lines.chosen(line)
-    unit = _lowered(sales, sale[of_pair.group], parts.unit_e4[part], rounding)
+    unit = _lowered(sales, sale[of_pair.group], parts.unit_e4[part], policy)
     fee_e7 = None if parts.fee_e7 is None else parts.fee_e7[part]
     offered, _ = exact_amounts(Parts(of_pair, parts.quantity_milli[part], unit, fee_e7))
 
@@ -65,9 +66,10 @@ def apply_sale_prices(
     return parts.at(new_unit), sale_of_line
 
 
-def _lowered(sales: SalePrices, sale: Int64s, unit_e4: Int64s, rounding: Rounding) -> Int64s:
+def _lowered(sales: SalePrices, sale: Int64s, unit_e4: Int64s, policy: Policy) -> Int64s:
     """The unit price of each part (n,) under a sale price (n,); never above what it was, never below 0."""
-    mode, value = sales.mode[sale], sales.value[sale]
-    off_percent = round_mul_div(unit_e4, np.where(mode == PERCENT, value, 0), PPM, rounding)
+    mode, value, grain = sales.mode[sale], sales.value[sale], policy.grain_e4
+    off_percent = round_mul_div(unit_e4, np.where(mode == PERCENT, value, 0), PPM * grain, policy.rounding) * grain
+    value = to_grain(value, grain, policy.rounding)
     lowered = np.where(mode == FIXED, np.minimum(unit_e4, value), np.maximum(unit_e4 - value, 0))
     return np.where(mode == PERCENT, unit_e4 - off_percent, lowered)

@@ -61,8 +61,8 @@ def compile_schedule(schedule: Mapping[str, Any], *, published_at_us: int, days:
         zone = ZoneInfo(schedule["timezone"])
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ScheduleError("timezone", "unknown time zone") from error
-    start = _instant("from", schedule["from"], zone) if schedule.get("from") else EARLIEST_S
-    end = _instant("to", schedule["to"], zone) if schedule.get("to") else LATEST_S
+    start = instant_of_local("from", schedule["from"], zone) if schedule.get("from") else EARLIEST_S
+    end = instant_of_local("to", schedule["to"], zone) if schedule.get("to") else LATEST_S
     if start >= end:
         raise ScheduleError("to", "'from' must lie before 'to'")
     laid_out = laid_out_days(published_at_us)
@@ -109,7 +109,7 @@ def parse_duration(text: str) -> timedelta:
     return found
 
 
-def _instant(name: str, text: str, zone: ZoneInfo) -> int:
+def instant_of_local(name: str, text: str, zone: ZoneInfo) -> int:
     """Seconds of a local date and time. Raises ScheduleError when it carries an offset or falls outside 1970 to 2242."""
     try:
         local = datetime.fromisoformat(text)
@@ -149,7 +149,7 @@ def _recurring(rrule: Mapping[str, Any], zone: ZoneInfo, first: date, last: date
         duration = parse_duration(rrule["duration"])
     except ValueError as error:
         raise ScheduleError("rrule.duration", str(error)) from error
-    _instant("rrule.start", rrule["start"], zone)
+    instant_of_local("rrule.start", rrule["start"], zone)
     # One that begins before the first day may last into it.
     low = datetime.combine(first, time()) - duration
     high = datetime.combine(last, time()) + timedelta(days=1)

@@ -16,6 +16,7 @@ class Lines:
     """The lines of a batch, basket by basket, as the price steps left them and as promotions change them (n_lines,).
 
     The running amount of a line never lies below its lowest: it starts at or above it, and nothing takes more than the room between them.
+    Where an advertised price binds, what needs no code must leave more: the lowest of what is shown, below which a code may have brought the line.
     """
 
     basket: Int64s
@@ -24,10 +25,17 @@ class Lines:
     list_minor: Int64s
     subtotal_minor: Int64s
     lowest_minor: Int64s
-    floor_rule: Int64s
+    lowest_rule: Int64s  # what is told of it, as in the bounds of guardrails
     is_on_sale: Bools
     running_minor: Int64s
     is_exclusively_taken: Bools
+    shown_lowest_minor: Int64s | None = None  # None: no advertised price binds
+    shown_lowest_rule: Int64s | None = None
+
+    def lowest_for(self, line: Int64s, needs_code: Bools) -> Int64s:
+        """The lowest amounts that line promotions may leave of lines (n,) where an advertised price binds, by whether each needs a code."""
+        assert self.shown_lowest_minor is not None
+        return np.where(needs_code, self.lowest_minor[line], self.shown_lowest_minor[line])
 
 
 @dataclass(slots=True)
@@ -60,8 +68,8 @@ class Applications(NamedTuple):
 class Adjustment(NamedTuple):
     """Columns of adjustments in the order of application; `where` is a line, or a basket for those of the order and of its shipping.
 
-    A give-back has the guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
-    order promotion took of a line. Both are the same all through a block.
+    A give-back has the bound of a guardrail as `rule` and follows, in its place, the adjustment that it lessens. `is_order_level` marks what an
+    order promotion took of a line. Both flags are the same all through a block.
     """
 
     where: Int64s

@@ -5,12 +5,13 @@ A kind of strategy is one module in `strategies/`; this module holds what they s
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.pricing.endings import Endings, choose_ending
+from app.pricing.facts import Facts
 from app.pricing.guardrails import Bounds, clamp_unit
 from app.pricing.money import E4, UNIT_E4_MAX, Bools, Int64s, Rounding, round_div
 from app.pricing.params import ParamProblem
@@ -20,28 +21,77 @@ type Floats = NDArray[np.float64]
 
 
 class Status(IntEnum):
-    """Whether a strategy could price a SKU; anything but OK leaves the list price standing."""
+    """Whether a strategy could price a SKU; anything but OK and HELD leaves the list price standing."""
 
     OK = 0
     NO_COST = 1
     NO_CEILING = 2
     NO_FLOOR = 3
+    NO_OBSERVATION = 4  # no competitor's price, or none that is fresh
+    HELD = 5  # the price of the last observations that were fresh
+    NO_STOCK = 6
+    NO_DEMAND = 7  # nobody says how many units sell at the list price
+    PAST = 8
+    NO_STAGE = 9
+
+
+class Form(IntEnum):
+    """How a figure of an explanation is written."""
+
+    UNIT_PRICE = 0
+    QUANTITY = 1
+    PERCENT = 2  # from parts per million
+    INDEX = 3  # from 1/10 000
+    COUNT = 4
+    TEXT = 5
+
+
+class Figure(NamedTuple):
+    """One input of prices (n,) that a reply shows; ABSENT where there is none. A text is a place in `texts`."""
+
+    name: str
+    form: Form
+    values: Int64s
+    texts: tuple[str, ...] = ()
+
+
+ABSENT: Final = -(1 << 62)
 
 
 class Inputs(NamedTuple):
-    """What a strategy may use for its lines (n,), all from the version of the book."""
+    """What a strategy may use for its lines (n,), all from the version of the book but the instant."""
 
+    key: Int64s  # currency row · n_skus + SKU row
+    sku_row: Int64s
+    at_s: Int64s
+    list_unit_e4: Int64s
     cost_e4: Int64s  # −1 where no cost is known in the currency
-    demand_e4: Int64s  # demand index in 1/10 000; 10 000 where no signal is known
+    demand_e4: Int64s  # demand index with the season in it, in 1/10 000; 10 000 is the usual demand
     bounds: Bounds
+    facts: Facts
     rounding: Rounding
+
+    def only(self, line: Int64s) -> "Inputs":
+        """The inputs of some lines."""
+        return Inputs(
+            self.key[line],
+            self.sku_row[line],
+            self.at_s[line],
+            self.list_unit_e4[line],
+            self.cost_e4[line],
+            self.demand_e4[line],
+            self.bounds.only(line),
+            self.facts,
+            self.rounding,
+        )
 
 
 class Proposed(NamedTuple):
-    """Prices before endings and guardrails (n,), in e4, and their status."""
+    """Prices before endings and guardrails (n,), in e4, their status, and what they were made of."""
 
     unit_e4: Int64s
     status: Int64s
+    figures: tuple[Figure, ...] = ()
 
 
 class StrategyKind(Protocol):
@@ -64,6 +114,9 @@ class StrategyKind(Protocol):
 
     def gain(self, packed: Any, row: Int64s, inputs: Inputs, unit_e4: Int64s) -> Floats:
         """The objective at a price, by which endings are chosen toward profit; higher is better, comparable on one line only."""
+
+    def instants_s(self, packed: Any, row: Int64s, key: Int64s, facts: Facts) -> Int64s:
+        """The instants at which prices of keys (n,) by the parameters at `row` (n,) may change by time alone."""
 
 
 class StrategyTable(NamedTuple):
@@ -106,46 +159,73 @@ def strategy_of(table: StrategyTable, key: Int64s) -> Int64s:
     return np.where(table.key[at] == key, table.rule[at], -1)
 
 
+class Told(NamedTuple):
+    """A figure of some of the lines that have a strategy."""
+
+    line: Int64s
+    figure: Figure
+
+
 class StrategyPrices(NamedTuple):
     """What step 2 made of the lines that have a strategy (n,)."""
 
     unit_e4: Int64s
     status: Int64s
     bound: Int64s  # 1 raised to the floor, −1 cut to the ceiling, 0 neither
+    told: tuple[Told, ...]
 
 
 def apply_strategies(
-    table: StrategyTable,
-    kinds: Mapping[str, StrategyKind],
-    endings: Endings,
-    rule: Int64s,
-    list_unit_e4: Int64s,
-    inputs: Inputs,
+    table: StrategyTable, kinds: Mapping[str, StrategyKind], endings: Endings, rule: Int64s, inputs: Inputs
 ) -> StrategyPrices:
     """Price lines (n,) that all have a strategy `rule` (n,). Source: SEMANTICS.md, Strategy and Endings."""
-    unit, status = list_unit_e4.copy(), np.zeros(rule.size, np.int64)
+    unit, status = inputs.list_unit_e4.copy(), np.zeros(rule.size, np.int64)
     bound = np.zeros(rule.size, np.int64)
+    told: list[Told] = []
     for number, name in enumerate(table.kinds):
         at = np.flatnonzero(table.kind[rule] == number)
         if at.size == 0:
             continue
-        own = Inputs(inputs.cost_e4[at], inputs.demand_e4[at], Bounds(*(field[at] for field in inputs.bounds)), inputs.rounding)
+        own = inputs.only(at)
         row = table.kind_row[rule[at]]
         kind, packed = kinds[name], table.packed[number]
         proposed = kind.propose(packed, row, own)
         status[at] = proposed.status
-        rounded = _rounded(proposed.unit_e4, list_unit_e4[at], inputs.rounding)
+        rounded = _rounded(proposed.unit_e4, own.list_unit_e4, inputs.rounding)
 
         def gain(line: Int64s, price_e4: Int64s, *, own: Inputs = own, row: Int64s = row, packed: Any = packed) -> Floats:
-            its = Inputs(own.cost_e4[line], own.demand_e4[line], Bounds(*(field[line] for field in own.bounds)), own.rounding)
-            return kinds[name].gain(packed, row[line], its, price_e4)  # noqa: B023
+            return kinds[name].gain(packed, row[line], own.only(line), price_e4)  # noqa: B023
 
         chosen = choose_ending(endings, table.endings_row[rule[at]], proposed.unit_e4, rounded, own.bounds, gain)
         clamped = clamp_unit(chosen, own.bounds)
-        is_priced = proposed.status == Status.OK
-        unit[at] = np.where(is_priced, clamped, list_unit_e4[at])
-        bound[at] = np.where(is_priced, np.sign(clamped - chosen), 0)
-    return StrategyPrices(unit, status, bound)
+        has_price = is_priced(proposed.status)
+        unit[at] = np.where(has_price, clamped, own.list_unit_e4)
+        bound[at] = np.where(has_price, np.sign(clamped - chosen), 0)
+        told += [Told(at, figure) for figure in proposed.figures]
+    return StrategyPrices(unit, status, bound, tuple(told))
+
+
+def is_priced(status: Int64s) -> Bools:
+    """Where a strategy has made the price."""
+    return np.asarray((status == Status.OK) | (status == Status.HELD), np.bool_)
+
+
+def strategy_instants_s(table: StrategyTable, kinds: Mapping[str, StrategyKind], facts: Facts) -> Int64s:
+    """The instants at which any strategy's price may change by time alone."""
+    found = [np.zeros(0, np.int64)]
+    for number, name in enumerate(table.kinds):
+        at = np.flatnonzero(table.kind[table.rule] == number)
+        if at.size:
+            found.append(kinds[name].instants_s(table.packed[number], table.kind_row[table.rule[at]], table.key[at], facts))
+    return np.concatenate(found)
+
+
+NEVER: Final = np.zeros(0, np.int64)
+
+
+def nearness(unit_e4: Int64s, proposed_e4: Int64s) -> Floats:
+    """The gain of a strategy that knows no demand: the nearer to its price, the better."""
+    return -np.abs(unit_e4 - proposed_e4).astype(np.float64)
 
 
 def _rounded(unit_e4: Int64s, list_unit_e4: Int64s, rounding: Rounding) -> Int64s:

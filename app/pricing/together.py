@@ -160,7 +160,11 @@ def _settle(
     running = lines.running_minor[line]
     if is_eligible is not None:
         running = np.where(is_eligible, running, 0)
-    room = np.maximum(running - lines.lowest_minor[line], 0)
+    if live.level == "order" or lines.shown_lowest_minor is None:
+        lowest = lines.lowest_minor[line]
+    else:
+        lowest = lines.lowest_for(line, work.promotions.requires_code[rule][groups.group])
+    room = np.maximum(running - lowest, 0)
     if live.level == "line":
         wanted = wanted_of(reward, groups, line, lines, policy).of(running, 0, pair.size, policy)
         across = reward.across_minor
@@ -181,8 +185,8 @@ def _settle(
         took = np.where(is_apart, split.taken_minor, wanted)
         dropped = split.dropped_minor
         if dropped.any():
-            at = (split.is_fixed & (lines.floor_rule[line] >= 0)).nonzero()[0][::-1]
-            dropped_rule[groups.group[at]] = lines.floor_rule[line[at]]
+            at = (split.is_fixed & (lines.lowest_rule[line] >= 0)).nonzero()[0][::-1]
+            dropped_rule[groups.group[at]] = lines.lowest_rule[line[at]]
     else:
         took, given_back = wanted, np.maximum(wanted - room, 0)
     lines.running_minor[line] -= took - given_back

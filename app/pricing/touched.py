@@ -7,11 +7,14 @@ import numpy as np
 
 from app.pricing.book import BookRows, PriceBook
 from app.pricing.comparison import NAMED_DAYS, Comparison
+from app.pricing.ladders import ladder_of
 from app.pricing.money import Int64s
 from app.pricing.scope import compile_scope
 
 # What a change in says which SKUs it is about; coupons alone touch no price.
 _WITH_SCOPE: Final = ("promotions", "sale-prices")
+# Each is about one SKU.
+_OF_SKUS: Final = ("prices", "signals-costs", "signals-demand", "signals-stock", "signals-competitors")
 
 
 def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
@@ -20,14 +23,16 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
         return None
     compared = Comparison(BookRows(after.version, after.published_at_us, after.sources.documents), before)
     resources = after.sources.documents.keys() | before.sources.documents.keys()
-    if not compared.is_untouched(*(resources - {*_WITH_SCOPE, "prices", "coupons", NAMED_DAYS})):
+    if not compared.is_untouched(*(resources - {*_WITH_SCOPE, *_OF_SKUS, "coupons", NAMED_DAYS})):
         return None
     rows: set[int] = set()
-    prices = compared.changed("prices")
-    if prices is None:
-        return None
-    for body in _bodies(compared, "prices", prices):
-        rows.add(after.assortment.row_of_sku[body["sku"]])
+    for resource in _OF_SKUS:
+        changed = compared.changed(resource)
+        if changed is None:
+            return None
+        found = (after.assortment.row_of_sku.get(body["sku"]) for body in _bodies(compared, resource, changed))
+        rows.update(row for row in found if row is not None)
+    rows |= _beside_on_ladders(after, rows)
     for resource in _WITH_SCOPE:
         changed, with_other_days = compared.changed(resource), compared.with_other_days(resource)
         if changed is None or with_other_days is None:
@@ -41,6 +46,16 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
                 return None
             rows.update(scope.rows.tolist())
     return np.array(sorted(rows), np.int64)
+
+
+def _beside_on_ladders(book: PriceBook, rows: set[int]) -> set[int]:
+    """The rows of SKUs that stand on a ladder with one of these: one price moves the others."""
+    ladders = book.ladders
+    if not rows or ladders.key.size == 0:
+        return set()
+    ladder, sku_row = ladder_of(ladders, np.arange(ladders.key.size)), ladders.key % book.n_skus
+    moved = np.unique(ladder[np.isin(sku_row, list(rows))])
+    return set(sku_row[np.isin(ladder, moved)].tolist())
 
 
 def _bodies(compared: Comparison, resource: str, names: set[str] | frozenset[str]) -> Iterator[Mapping[str, Any]]:

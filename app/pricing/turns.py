@@ -123,7 +123,11 @@ def _write_lines(
     took, back, blocks = _in_order(first, taken_minor, given_back_minor)
     where, whose, amount = line[took], rule[took], -taken_minor[took]
     back_where = line[back]
-    back_whose, back_amount = work.lines.floor_rule[back_where], given_back_minor[back]
+    back_whose = work.lines.lowest_rule[back_where]
+    if work.lines.shown_lowest_rule is not None:
+        needs_code = work.promotions.requires_code[rule[back]]
+        back_whose = np.where(needs_code, back_whose, work.lines.shown_lowest_rule[back_where])
+    back_amount = given_back_minor[back]
     yes, no = np.ones(back.size, np.bool_), np.zeros(line.size, np.bool_)
     for is_back, low, high in blocks:
         at, flags = slice(low, high), no[: high - low]
@@ -212,6 +216,7 @@ def _by_line(work: Work, live: Live, taken: Taken, own: Int64s, turn: Int64s, n_
         np.zeros(pair.size, np.int64),
         None if taken.is_exclusive is None else np.zeros(pair.size, np.bool_),
         np.ones(pair.size, np.bool_),
+        None if work.lines.shown_lowest_minor is None else work.promotions.requires_code[live.rule[app]],
     )
     return lone, offers
 

@@ -1,8 +1,7 @@
 """Baskets put together from known lines: no arithmetic but sums, no text but what the lines bring."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,8 +12,9 @@ from app.pricing.money import AMOUNT_MINOR_MAX, E7, round_div
 from app.pricing.quote import LineLevel, price_order_level
 from app.quotes.beyond_text import BeyondText, beyond_texts, plain
 from app.quotes.encode import EncodedQuote, line_tail, reply_body
-from app.quotes.known import KnownLine, Offers
-from app.quotes.phrases import ID_STARTS, TEXTS
+from app.quotes.figures import HAS_OFFERS, TAX_INCLUDED, Sums, add_up
+from app.quotes.known import KnownLine
+from app.quotes.phrases import ID_STARTS, IDS
 from app.quotes.promotion_texts import PromotionTexts
 
 type Cluster = tuple[int, ...]  # places of lines that feel one another, ascending
@@ -26,15 +26,15 @@ class Assembled:
 
     basket: Basket
     lines: Sequence[KnownLine]
-    tails: Sequence[bytes]
+    tax_included: bool
     subtotal_minor: int
     total_minor: int
-    not_applied: bytes
+    tails: list[bytes]
+    reasons: list[bytes]  # each entry behind a comma
     by_kind: tuple[tuple[str, int], ...]
     on_order: bytes = b""
-    benefits: Sequence[str] = ()
+    benefits: list[bytes] = field(default_factory=list)  # each entry behind a comma
     personal: Sequence[str] = ()
-    encoded: EncodedQuote | None = None
     beyond: BeyondText | None = None
 
     def reply(self) -> EncodedQuote:
@@ -46,14 +46,14 @@ class Assembled:
         beyond = self.beyond or plain(self.basket)
         body = reply_body(
             self.basket,
-            tax_included=self.lines[0].tax_included,
-            lines=b"".join(parts),
+            tax_included=self.tax_included,
+            lines=parts,
             on_order=self.on_order,
             beyond=beyond,
             subtotal_minor=self.subtotal_minor,
             merchandise_minor=self.total_minor,
-            not_applied=self.not_applied,
-            benefits=",".join(self.benefits).encode() if self.benefits else b"",
+            not_applied=_without_first_comma(self.reasons),
+            benefits=_without_first_comma(self.benefits),
             personal=self.personal,
         )
         discount = self.subtotal_minor - self.total_minor
@@ -61,21 +61,20 @@ class Assembled:
         return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind)
 
 
-def shared_candidates(lines: Sequence[KnownLine]) -> set[str]:
-    """The promotions that are candidates on more than one line."""
-    told = [line.told for line in lines]
-    shared: set[str] = set()
-    if len(set().union(*told)) != sum(map(len, told)):
-        seen: set[str] = set()
-        for own in told:
-            if not seen.isdisjoint(own):
-                shared |= seen & own.keys()
-            seen.update(own)
-    return shared
+def _without_first_comma(entries: list[bytes]) -> list[bytes]:
+    """Pieces of entries, each entry behind a comma, as they stand in a list."""
+    for place, piece in enumerate(entries):
+        if piece:
+            entries[place] = piece[1:]
+            break
+    return entries
 
 
-def clusters(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[Cluster]:
-    """Lines that feel one another: those in the scope of one promotion that sums, or that tell different reasons of one promotion."""
+def clusters(lines: Sequence[KnownLine], shared: Iterable[int]) -> list[Cluster]:
+    """Lines that feel one another: those in the scope of one promotion that sums, or that tell different reasons of one promotion.
+
+    `shared` are the candidates of more than one line, by their numbers.
+    """
     leader = list(range(len(lines)))
 
     def lead(place: int) -> int:
@@ -85,9 +84,9 @@ def clusters(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[Cluster]
 
     is_apart = True
     for rule in shared:
-        places = [place for place, line in enumerate(lines) if rule in line.told]
-        if len({lines[place].told[rule] for place in places} - {b""}) > 1 or any(
-            rule in lines[place].summing for place in places
+        places = [place for place, line in enumerate(lines) if rule in line.rest.told]
+        if len({lines[place].rest.told[rule] for place in places} - {b""}) > 1 or any(
+            rule in lines[place].rest.summing for place in places
         ):
             is_apart = False
             leads = sorted({lead(place) for place in places})
@@ -101,60 +100,73 @@ def clusters(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[Cluster]
     return [tuple(places) for places in members.values() if len(places) > 1]
 
 
-def assembled(basket: Basket, lines: Sequence[KnownLine], shared: set[str]) -> Assembled | None:
-    """Put a basket together from lines that do not feel one another; `shared` are the candidates of more than one of them.
+def sums_of(wholes: Sequence[Sequence[KnownLine]]) -> Sums:
+    """What the lines of each basket come to, in one vectorised call."""
+    return add_up([line.figures for lines in wholes for line in lines], [len(lines) for lines in wholes])
+
+
+def assembled(basket: Basket, lines: Sequence[KnownLine], sums: Sums, number: int) -> Assembled | None:
+    """Put a basket together from lines that do not feel one another; `number` is the basket's in the sums.
 
     None where lines still tell different reasons, or where there is an amount or a tax that the basket may not have.
     """
-    tails, subtotals, totals, taxes, _, reasons, _, by_kind, tiers, offers, _ = zip(*lines, strict=True)
-    subtotal = sum(subtotals)
-    if subtotal > AMOUNT_MINOR_MAX or len(set(taxes)) > 1:
+    flags, subtotal = sums.flags_of_any[number], sums.subtotal_minor[number]
+    tax_included = flags & TAX_INCLUDED
+    if subtotal > AMOUNT_MINOR_MAX or tax_included != sums.flags_of_all[number] & TAX_INCLUDED:
         return None
-    told = _told_once(lines, shared) if shared else reasons
-    if told is None:
+    reasons = [line.reasons for line in lines]
+    if number in sums.shared and not _tell_once(reasons, lines, sums.shared[number]):
         return None
-    not_applied = b",".join(filter(None, told))
-    one = Assembled(basket, lines, tails, subtotal, sum(totals), not_applied, tuple(chain.from_iterable(by_kind)))
-    if any(tiers):
-        one.benefits = [f"{tier[0]}{TEXTS[name]}{tier[1]}" for name, tier in zip(basket.line_ids, tiers, strict=True) if tier]
-    if any(offers):
-        _add_offers(one, offers)
+    one = Assembled(
+        basket,
+        lines,
+        bool(tax_included),
+        subtotal,
+        sums.total_minor[number],
+        [line.tail for line in lines],
+        reasons,
+        tuple([own for line in lines if line.by_kind for own in line.by_kind]),
+    )
+    if flags & HAS_OFFERS:
+        _add_offers(one, is_shared=number in sums.shared)
     return one
 
 
-def _told_once(lines: Sequence[KnownLine], shared: Iterable[str]) -> list[bytes] | None:
-    """What the lines tell, but of a shared promotion on its first line only, and nothing where it has applied somewhere.
-
-    None where lines do not agree on the reason.
-    """
-    told = [line.reasons for line in lines]
+def _tell_once(reasons: list[bytes], lines: Sequence[KnownLine], shared: Iterable[int]) -> bool:
+    """Tell of a shared promotion on its first line only, and nothing where it has applied somewhere. False where lines do not agree on the reason."""
     for rule in shared:
-        places = [place for place, line in enumerate(lines) if rule in line.told]
-        texts = {lines[place].told[rule] for place in places}
+        places = [place for place, line in enumerate(lines) if rule in line.rest.told]
+        texts = {lines[place].rest.told[rule] for place in places}
         has_applied = b"" in texts
         if not has_applied and len(texts) > 1:
-            return None
+            return False
         for place in places if has_applied else places[1:]:
-            told[place] = _without(told[place], lines[place].told[rule])
-    return told
+            # An entry is an object, so it cannot stand inside another one, whose quotes are escaped.
+            reasons[place] = reasons[place].replace(lines[place].rest.told[rule], b"", 1)
+    return True
 
 
-def _without(entries: bytes, entry: bytes) -> bytes:
-    """Entries joined by commas less one of them. It is an object, so it cannot stand inside another one, whose quotes are escaped."""
-    if not entry or entries == entry:
-        return b"" if entry else entries
-    return entries[len(entry) + 1 :] if entries.startswith(entry) else entries.replace(b"," + entry, b"", 1)
-
-
-def _add_offers(one: Assembled, offers: Iterable[Offers | None]) -> None:
-    benefits: dict[str, str] = {}
-    personal: set[str] = set()
-    for own in offers:
-        if own is not None:
-            benefits |= own.benefits
-            personal.update(own.personal)
-    one.benefits = [*one.benefits, *benefits.values()]
-    one.personal = sorted(personal)
+def _add_offers(one: Assembled, *, is_shared: bool) -> None:
+    """Cheaper tiers of lines, then steps of promotions; `is_shared` says that lines have candidates in common, whose steps are told once."""
+    tiers: list[bytes] = []
+    steps: list[bytes] = []
+    personal: tuple[str, ...] = ()
+    several: dict[int, bytes] = {}
+    for name, line in zip(one.basket.line_ids, one.lines, strict=True):
+        own = line.offers
+        if own is None:
+            continue
+        if own.tier is not None:
+            before, behind = own.tier
+            tiers += (before, IDS[name], behind)
+        if own.all_steps:
+            steps.append(own.all_steps)
+            if is_shared:
+                several |= own.steps
+        if own.personal and own.personal != personal:
+            personal = tuple(sorted({*personal, *own.personal}))
+    one.benefits = [*tiers, *(several.values() if is_shared else steps)]
+    one.personal = personal
 
 
 def has_order_level(book: PriceBook) -> bool:
@@ -167,13 +179,15 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     if not found or not has_order_level(book):
         return
     basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
-    columns = np.array([line.for_order.level for one in found for line in one.lines], np.int64).T
+    packed = b"".join([line.rest.for_order.level for one in found for line in one.lines])
+    columns = np.ascontiguousarray(np.frombuffer(packed, np.int64).reshape(basket.size, -1).T)
     numbers, flags = list(columns[:-2]), [column.astype(np.bool_) for column in columns[-2:]]
     level = LineLevel._make([basket, *numbers, *flags])
     priced = price_order_level(book, [one.basket for one in found], level)
     texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
     net = round_div(priced.total_minor * E7, level.quantity_milli, book.policy.rounding).tolist()
     totals: list[int] = priced.total_minor.tolist()
+    subtotals: list[int] = level.subtotal_minor.tolist()
     beyond = None
     if priced.beyond is not None:
         beyond = beyond_texts(book, [one.basket for one in found], priced.beyond, on_shipping=texts.on_shipping, codes={})
@@ -182,23 +196,20 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
         one.beyond = None if beyond is None else beyond[number]
         reasons = texts.not_applied.get(number)
         if reasons is not None:
-            own = ",".join(reasons).encode()
-            one.not_applied = b"%b,%b" % (one.not_applied, own) if one.not_applied else own
+            one.reasons.append(b"," + ",".join(reasons).encode())
         if number in texts.benefits:
-            one.benefits = [*one.benefits, *texts.benefits[number]]
+            one.benefits.append(b"," + ",".join(texts.benefits[number]).encode())
         one.by_kind += texts.by_kind[number]
         if number in texts.personal:
             one.personal = sorted({*one.personal, *texts.personal[number]})
         if number in texts.on_orders:
             one.on_order = ",".join(texts.on_orders[number]).encode()
-            tails = [*one.tails]
             for offset, line in enumerate(one.lines):
                 if taken := texts.on_lines[first + offset]:
-                    _, start, steps, adjustments = line.for_order
+                    _, start, steps, adjustments = line.rest.for_order
                     adjustments = ",".join([adjustments, *taken] if adjustments else taken)
-                    tails[offset] = line_tail(
-                        start, net[first + offset], line.subtotal_minor, totals[first + offset], steps, adjustments
-                    ).encode()
-            one.tails = tails
+                    subtotal = subtotals[first + offset]
+                    tail = line_tail(start, net[first + offset], subtotal, totals[first + offset], steps, adjustments)
+                    one.tails[offset] = tail.encode()
             one.total_minor = sum(totals[first : first + len(one.lines)])
         first += len(one.lines)

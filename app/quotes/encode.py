@@ -3,7 +3,7 @@
 Everything is laid out column by column for the whole batch and cut into baskets at the end; what repeats comes from the phrases of the book.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
 from app.quotes.beyond_text import BeyondText, beyond_texts, plain
-from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES, json_text
+from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES, Table, json_text
 from app.quotes.promotion_texts import PromotionTexts
 from app.quotes.steps import price_steps
 
@@ -75,14 +75,14 @@ class Writer:
         self.promotions = PromotionTexts(
             book, priced.applications, priced.outcome, priced.lines.basket, n_baskets=len(baskets), codes=self.codes
         )
-        skus = self._skus(baskets)
+        self.skus = self._skus(baskets)  # of the kept lines
         self.beyond: list[BeyondText] | None = None
         if priced.beyond is not None:
             on_shipping = self.promotions.on_shipping
             self.beyond = beyond_texts(book, baskets, priced.beyond, on_shipping=on_shipping, codes=self.codes)
-        self.starts, self.steps = self._starts(skus)
+        self.starts, self.steps = self._starts(self.skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
-        self.tier_benefits = self._tier_benefits(skus)
+        self.tier_benefits = self._tier_benefits(self.skus)
         # Where each kept line stands in its request.
         self.offsets: list[int] = (priced.lines.kept - priced.first_asked[priced.lines.basket]).tolist()
         self.tails = self._tails()
@@ -102,13 +102,13 @@ class Writer:
         body = reply_body(
             basket,
             tax_included=None if high == low else bool(self.priced.lines.tax_included[low]),
-            lines=_entries(self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low)),
+            lines=(_entries(self._texts(basket, low, high) if self.is_whole else self._lines_with_errors(number, basket, low)),),
             on_order=_entries(self.promotions.on_orders.get(number, ())),
             beyond=beyond,
             subtotal_minor=subtotal,
             merchandise_minor=merchandise,
-            not_applied=_entries(not_applied),
-            benefits=_entries(self._benefits(number, basket)),
+            not_applied=(_entries(not_applied),),
+            benefits=(_entries(self._benefits(number, basket)),),
             personal=self.personal.get(number, ()),
         )
         return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number])
@@ -249,18 +249,16 @@ def reply_body(
     basket: Basket,
     *,
     tax_included: bool | None,
-    lines: bytes,
+    lines: Iterable[bytes],
     on_order: bytes,
     beyond: BeyondText,
     subtotal_minor: int,
     merchandise_minor: int,
-    not_applied: bytes,
-    benefits: bytes,
+    not_applied: Iterable[bytes],
+    benefits: Iterable[bytes],
     personal: Sequence[str],
 ) -> bytes:
-    """The members of a reply, in their order; lists are entries without their brackets."""
-    tax = "null" if tax_included is None else "true" if tax_included else "false"
-    personalised = f'true,"personal_inputs":{json_text(personal)}' if personal else 'false,"personal_inputs":[]'
+    """The members of a reply, in their order; lists are entries without their brackets, the long ones in pieces."""
     amounts = (
         f'],"shipping":{beyond.shipping},"subtotal":{subtotal_minor},"discount":{subtotal_minor - merchandise_minor},'
         f'"total":{merchandise_minor + beyond.more_minor},"gifts":[{beyond.gifts}],"points":{{{beyond.points}}},"not_applied":['
@@ -269,17 +267,31 @@ def reply_body(
         on_order = b",".join(filter(None, (on_order, beyond.on_order.encode())))
     return b"".join(
         (
-            f'"currency":"{basket.currency}","tax_included":{tax},"lines":['.encode(),
-            lines,
+            _BEGINNINGS[basket.currency, tax_included],
+            *lines,
             b'],"adjustments":[',
             on_order,
             amounts.encode(),
-            not_applied,
+            *not_applied,
             b'],"next_benefit":[',
-            benefits,
-            f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode(),
+            *benefits,
+            _PERSONALISED[tuple(personal)],
         )
     )
+
+
+def _beginning(of: tuple[str, bool | None]) -> bytes:
+    currency, tax_included = of
+    return f'"currency":"{currency}","tax_included":{json_text(tax_included)},"lines":['.encode()
+
+
+def _personalised(names: tuple[str, ...]) -> bytes:
+    personalised = f'{json_text(bool(names))},"personal_inputs":{json_text(names)}'
+    return f'],"selection":"exact","personalised":{personalised},"disclosures":[]'.encode()
+
+
+_BEGINNINGS: Final[Table[tuple[str, bool | None], bytes]] = Table(_beginning)
+_PERSONALISED: Final[Table[tuple[str, ...], bytes]] = Table(_personalised)
 
 
 def _refusal(basket: Basket, code: str, reason: str) -> Error:

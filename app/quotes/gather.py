@@ -13,7 +13,12 @@ from app.errors import InternalError, Unavailable
 
 # Answering this many takes the loop about a millisecond.
 _CALLED_AT_ONCE: Final = 64
+# Of a smaller batch the work is no more than what it costs to have one batch more.
+_AHEAD_ROWS: Final = 16
 _log = structlog.get_logger(__name__)
+
+
+type Rest = Awaitable[None]
 
 
 class Batch[E]:
@@ -45,12 +50,13 @@ class Gather[E]:
 
     At most `rows_max` entries and `octets_max` bytes are inside at any time, waiting or under way. A batch holds up to `batch_rows_max`
     entries and `batch_lines_max` lines; entries that are submitted together stay together even if they are more.
-    `work` sets each entry's outcome. If it raises, `fail` is called with each entry and the problem.
+    `work` sets each entry's outcome, or leaves a rest that does. One rest is run at a time, while the next batch is worked on already if it
+    is large enough. If either raises, `fail` is called with each entry and the problem.
     """
 
     def __init__(
         self,
-        work: Callable[[Batch[E]], Awaitable[None]],
+        work: Callable[[Batch[E]], Awaitable[Rest | None]],
         *,
         fail: Callable[[E, InternalError], None],
         rows_max: int,
@@ -68,7 +74,11 @@ class Gather[E]:
         self._rows = 0
         self._octets = 0
         self._idle: asyncio.Future[None] | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: tuple[asyncio.Task[None], ...] = ()
+        self._ready: asyncio.Queue[tuple[Batch[E], Rest | None] | None] = asyncio.Queue()
+        self._is_ahead = False  # a batch is being prepared, or is ready and waits for the one before it
+        self._is_finishing = False
+        self._is_stopping = False
 
     @property
     def rows(self) -> int:
@@ -77,23 +87,27 @@ class Gather[E]:
 
     def start(self) -> None:
         """Begin to work. Call it on the loop that will submit."""
-        assert self._worker is None
+        assert not self._workers
         self._loop = asyncio.get_running_loop()
-        self._worker = self._loop.create_task(self._run(), name="gather")
+        self._workers = (
+            self._loop.create_task(self._prepare(), name="gather"),
+            self._loop.create_task(self._finish(), name="gather, finishing"),
+        )
 
     async def stop(self) -> None:
         """Refuse what comes from now on, finish what is inside."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
+        workers, self._workers = self._workers, ()
+        if workers:
+            self._is_stopping = True
             self._wake()
-            await worker
+            await asyncio.gather(*workers)
 
     def submit(self, entries: list[E], *, line_count: int, octets: int) -> Batch[E]:
         """Put entries into the next batch that has room and return it.
 
         Raises Unavailable at once when there is no room inside, or the process is stopping.
         """
-        if self._worker is None:
+        if not self._workers:
             raise Unavailable("The process is stopping.")
         if self._rows + len(entries) > self._rows_max or self._octets + octets > self._octets_max:
             raise Unavailable("Too many requests are waiting.")
@@ -106,6 +120,8 @@ class Gather[E]:
             batch = Batch(time.monotonic(), self._loop)
             self._queue.append(batch)
             self._wake()
+        elif len(batch.entries) < _AHEAD_ROWS <= len(batch.entries) + len(entries):
+            self._wake()
         batch.entries += entries
         batch.line_count += line_count
         batch.octets += octets
@@ -117,25 +133,59 @@ class Gather[E]:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    async def _run(self) -> None:
+    async def _prepare(self) -> None:
+        """Work on one batch after another, up to what is left to be finished."""
         while True:
-            while not self._queue:
-                if self._worker is None:
+            while not self._is_time():
+                if self._is_stopping and not self._queue:
+                    self._ready.put_nowait(None)
                     return
                 self._idle = self._loop.create_future()
                 await self._idle
             batch = self._queue.popleft()
+            self._is_ahead = True
+            rest: Rest | None = None
             try:
-                await self._work(batch)
+                rest = await self._work(batch)
             except Exception:  # noqa: BLE001
-                # The batch is answered and the next one is worked on: a worker that dies answers nobody ever again.
-                _log.error("batch_failed", entries=len(batch.entries), traceback=traceback.format_exc())
-                for entry in batch.entries:
-                    self._fail(entry, InternalError())
+                self._fail_all(batch)
+            self._ready.put_nowait((batch, rest))
+
+    def _is_time(self) -> bool:
+        """Whether to take the next batch. While one is being finished, one more is prepared, when it is large enough to be worth it."""
+        if not self._queue or self._is_ahead:
+            return False
+        return not self._is_finishing or self._is_stopping or len(self._queue) > 1 or len(self._queue[0].entries) >= _AHEAD_ROWS
+
+    async def _finish(self) -> None:
+        """Finish the prepared batches, one at a time, and have them answered."""
+        answering: set[asyncio.Task[None]] = set()
+        while (ready := await self._ready.get()) is not None:
+            batch, rest = ready
+            self._is_ahead = False
+            if rest is not None:
+                self._is_finishing = True
+                self._wake()
+                try:
+                    await rest
+                except Exception:  # noqa: BLE001
+                    self._fail_all(batch)
+                self._is_finishing = False
+            self._wake()
             self._rows -= len(batch.entries)
             self._octets -= batch.octets
             batch.done.set_result(None)
-            await self._call(batch.calls)
+            # In a task, so that the next batch is on its way to the disk meanwhile.
+            task = self._loop.create_task(self._call(batch.calls))
+            answering.add(task)
+            task.add_done_callback(answering.discard)
+        await asyncio.gather(*answering)
+
+    def _fail_all(self, batch: Batch[E]) -> None:
+        # The batch is answered and the next one is worked on: a worker that dies answers nobody ever again.
+        _log.error("batch_failed", entries=len(batch.entries), traceback=traceback.format_exc())
+        for entry in batch.entries:
+            self._fail(entry, InternalError())
 
     async def _call(self, calls: list[Callable[[], None]]) -> None:
         for number, call in enumerate(calls, start=1):

@@ -4,7 +4,8 @@ What a line costs depends on its context, its SKU and its quantity, unless a pro
 in it: then it depends on those lines too. So a line is learned alone, and lines that feel one another are learned together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,11 @@ import numpy as np
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.money import Bools
+from app.pricing.price_lists import MIX_BY_NAME, MIX_SKU, NO_MIX
 from app.pricing.quote import price_line_level
 from app.pricing.reasons import Reason
 from app.quotes.encode import Writer
+from app.quotes.figures import HAS_OFFERS, TAX_INCLUDED, Numbering, pack_figures
 from app.quotes.phrases import ENTRIES
 
 type Key = tuple[str, int]  # SKU and quantity
@@ -23,7 +26,7 @@ type Key = tuple[str, int]  # SKU and quantity
 class ForOrder(NamedTuple):
     """What order promotions need of a line, and what its text is made of when they have changed it."""
 
-    level: tuple[int, ...]  # the columns of LineLevel but the basket
+    level: bytes  # the columns of LineLevel but the basket, packed
     start: str  # up to the unit price
     steps: str
     adjustments: str
@@ -32,30 +35,42 @@ class ForOrder(NamedTuple):
 class Offers(NamedTuple):
     """What few lines have."""
 
-    benefits: dict[str, str]  # next steps, by promotion
-    personal: tuple[str, ...]
+    tier: tuple[bytes, bytes] | None  # the next cheaper tier: a comma and its entry, before and behind the line's id
+    steps: dict[int, bytes]  # next steps by number of the promotion, each behind a comma
+    all_steps: bytes
+    personal: tuple[str, ...]  # sorted
 
 
-class KnownLine(NamedTuple):
-    """A line from behind its id, and what it adds to the rest of a reply. A tuple, so that the lines of a basket are turned into columns at once."""
+class Rest(NamedTuple):
+    """What is asked of a line only where it is not simply joined to the others. Promotions go by their numbers in the memo."""
 
-    tail: bytes
-    subtotal_minor: int
-    total_minor: int  # before order promotions
-    tax_included: bool
-    told: dict[str, bytes]  # by id of each candidate, in sequence: why it did not apply; empty where it did
-    reasons: bytes  # the same as it stands in a reply
-    summing: frozenset[str]  # candidates that feel other lines of their scope
-    by_kind: tuple[tuple[str, int], ...]
-    tier: tuple[str, str] | None  # the next cheaper tier, before and behind the line's id
-    offers: Offers | None
+    told: dict[int, bytes]  # of each candidate, in sequence: a comma and why it did not apply; empty where it did, and of a mix
+    summing: frozenset[int]  # candidates that feel other lines of their scope, and the mix that the line counts in
     for_order: ForOrder
 
 
-def learn(book: PriceBook, baskets: Sequence[Basket]) -> list[list[KnownLine] | None]:
-    """The lines of each basket, priced together; None for a basket that feels more than that or has a line without a price."""
+@dataclass(slots=True, eq=False)
+class KnownLine:
+    """A line from behind its id, and what it adds to the rest of a reply.
+
+    What every basket needs of it is in few objects: most of the time goes into fetching them from far memory.
+    """
+
+    tail: bytes
+    reasons: bytes  # why its candidates did not apply, each behind a comma
+    figures: bytes  # its amounts before order promotions, its flags and its candidates; see figures.py
+    by_kind: tuple[tuple[str, int], ...]
+    offers: Offers | None
+    rest: Rest
+
+
+def learn(book: PriceBook, baskets: Sequence[Basket], numbers: Numbering) -> list[list[KnownLine] | None]:
+    """The lines of each basket, priced together; None for a basket that feels more than that or has a line without a price.
+
+    `numbers` are those of the promotions by their ids.
+    """
     writer = Writer(book, baskets, price_line_level(book, baskets))
-    lines = _known_lines(writer)
+    lines = _known_lines(writer, numbers)
     feels_more = set(_feeling_more(writer))
     bounds = writer.first_kept
     return [
@@ -73,40 +88,61 @@ def _feeling_more(writer: Writer) -> list[int]:
     return found
 
 
-def _known_lines(writer: Writer) -> list[KnownLine]:
+def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
     """All kept lines."""
     priced = writer.priced
     n_lines = len(writer.tails)
-    told: list[dict[str, bytes]] = [{} for _ in range(n_lines)]
-    summing: list[list[str]] = [[] for _ in range(n_lines)]
+    told: list[dict[int, bytes]] = [{} for _ in range(n_lines)]
+    summing: list[list[int]] = [[] for _ in range(n_lines)]
     ids = writer.book.promotions.id
     apps = priced.applications
     texts = _texts_by_app(writer)
     columns = (apps.line, apps.lines.group, apps.rule[apps.lines.group], _is_summing(writer)[apps.lines.group])
     for line, app, rule, sums in zip(*(column.tolist() for column in columns), strict=True):
-        told[line][ids[rule]] = texts[app]
+        number = numbers[ids[rule]]
+        told[line][number] = texts[app]
         if sums:
-            summing[line].append(ids[rule])
-    offers = _offers(writer)
+            summing[line].append(number)
+    for line, mix in _mixes(writer):
+        told[line][numbers[mix]] = b""
+        summing[line].append(numbers[mix])
+    offers = _offers(writer, numbers)
     # Of a basket without kept lines nothing is used, and the next one begins at the same line.
     by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
-    on_lines, taxes = writer.promotions.on_lines, priced.lines.tax_included.tolist()
+    on_lines = writer.promotions.on_lines
+    amounts = (priced.lines.tax_included, priced.lines.subtotal_minor, priced.total_minor)
     return [
         KnownLine(
             writer.tails[line].encode(),
-            level[3],
-            level[4],
-            taxes[line],
-            told[line],
-            b",".join(filter(None, told[line].values())),
-            frozenset(summing[line]),
+            b"".join(told[line].values()),
+            pack_figures(
+                flags=TAX_INCLUDED * tax_included | HAS_OFFERS * (line in offers),
+                subtotal_minor=subtotal_minor,
+                total_minor=total_minor,
+                rules=tuple(told[line]),
+            ),
             by_kind.get(line, ()),
-            writer.tier_benefits.get(line),
             offers.get(line),
-            ForOrder(level, writer.starts[line], writer.steps[line], ",".join(on_lines[line])),
+            Rest(
+                told[line],
+                frozenset(summing[line]),
+                ForOrder(level, writer.starts[line], writer.steps[line], ",".join(on_lines[line])),
+            ),
         )
-        for line, level in enumerate(_order_columns(writer))
+        for line, (level, tax_included, subtotal_minor, total_minor) in enumerate(
+            zip(_order_columns(writer), *(column.tolist() for column in amounts), strict=True)
+        )
     ]
+
+
+def _mixes(writer: Writer) -> Iterator[tuple[int, str]]:
+    """The lines whose tiers count together with others, with what they share: no id of a promotion has a space."""
+    entries, lines = writer.book.entries, writer.priced.lines
+    if entries.mix.size:
+        mix = entries.mix[lines.entry]
+        at = (mix != NO_MIX).nonzero()[0]
+        for line, number in zip(at.tolist(), mix[at].tolist(), strict=True):
+            yield line, f"sku {writer.skus[line]}" if number == MIX_SKU else f"mix {entries.mix_names[number - MIX_BY_NAME]}"
 
 
 def _texts_by_app(writer: Writer) -> list[bytes]:
@@ -117,19 +153,24 @@ def _texts_by_app(writer: Writer) -> list[bytes]:
     return texts
 
 
-def _offers(writer: Writer) -> dict[int, Offers]:
+def _offers(writer: Writer, numbers: Numbering) -> dict[int, Offers]:
     """What few lines have, by line."""
     apps, next_steps = writer.priced.applications, writer.promotions.next_steps
-    benefits: dict[int, dict[str, str]] = {}
+    steps: dict[int, dict[int, bytes]] = {}
     ids = writer.book.promotions.id
     if next_steps:
         at = np.flatnonzero((writer.priced.outcome.next_step >= 0)[apps.lines.group])
         app = apps.lines.group[at]
         for line, number, rule in zip(apps.line[at].tolist(), app.tolist(), apps.rule[app].tolist(), strict=True):
-            benefits.setdefault(line, {})[ids[rule]] = next_steps[number]
+            steps.setdefault(line, {})[numbers[ids[rule]]] = ENTRIES[next_steps[number]]
     # What belongs to all lines of a basket stands on the first.
     personal = {writer.first_kept[number]: tuple(names) for number, names in writer.personal.items()}
-    return {line: Offers(benefits.get(line, {}), personal.get(line, ())) for line in benefits.keys() | personal.keys()}
+    tiers = {line: (f",{start}".encode(), end.encode()) for line, (start, end) in writer.tier_benefits.items()}
+    found = {}
+    for line in tiers.keys() | steps.keys() | personal.keys():
+        own = steps.get(line, {})
+        found[line] = Offers(tiers.get(line), own, b"".join(own.values()), personal.get(line, ()))
+    return found
 
 
 def _is_summing(writer: Writer) -> Bools:
@@ -140,7 +181,7 @@ def _is_summing(writer: Writer) -> Bools:
     return np.asarray(~(promotions.is_local[rule] | is_inert), np.bool_)
 
 
-def _order_columns(writer: Writer) -> list[tuple[int, ...]]:
+def _order_columns(writer: Writer) -> list[bytes]:
     """The columns of LineLevel, line by line."""
     priced, lines = writer.priced, writer.priced.lines
     columns = (
@@ -150,8 +191,8 @@ def _order_columns(writer: Writer) -> list[tuple[int, ...]]:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         lines.sale >= 0,
         priced.is_exclusively_taken,
     )
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    return [row.tobytes() for row in np.stack(columns, axis=1, dtype=np.int64)]

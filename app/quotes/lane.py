@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -107,7 +107,8 @@ class QuoteLane:
         batch = self._gather.submit([entry], line_count=entry.line_count, octets=len(entry.understood.canonical))
         batch.calls.append(call)
 
-    async def _work(self, batch: Batch[Entry]) -> None:
+    async def _work(self, batch: Batch[Entry]) -> Awaitable[None]:
+        """Price a batch and compose its replies; what is left is to store them."""
         self._metrics.lane_rows.at().observe(len(batch.entries))
         self._metrics.lane_wait_seconds.at().observe(time.monotonic() - batch.opened_s)
         firsts, twins = _split_twins(batch.entries)
@@ -121,10 +122,14 @@ class QuoteLane:
             for entry in firsts
             if entry.key is not None and (entry.decision is not None or entry.refusal is not None)
         ]
-        if decisions or claims:
-            await self._flush(firsts, issued_at, decisions, claims, deadline_s=batch.opened_s + self._flush_s)
-        for twin, first in twins:
-            twin.outcome = _outcome_of_twin(twin, first)
+
+        async def store() -> None:
+            if decisions or claims:
+                await self._flush(firsts, issued_at, decisions, claims, deadline_s=batch.opened_s + self._flush_s)
+            for twin, first in twins:
+                twin.outcome = _outcome_of_twin(twin, first)
+
+        return store()
 
     async def _decide(self, entries: Sequence[Entry], issued_ms: int, issued_at: datetime) -> None:
         """Compose the reply and the row of every entry that was priced, and the refusal of one with a key that was not."""

@@ -4,32 +4,40 @@ Most lines are touched only by rules that look at the context and at the line it
 price, steps and reasons. The engine makes every entry; the memo only keeps it, for one book, until the next instant at which a schedule changes
 anything. Lines that feel one another are remembered together (known.py), order promotions take their turns on what was put together
 (assembled.py), and a basket that cannot be put together goes through the engine as a whole. The replies of both ways are equal to the byte.
+
+A basket that comes again and again, as a cart does while its owner looks around, is remembered whole from its second time on.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.price_lists import GROUPS
 from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
-from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, has_order_level, shared_candidates
+from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, sums_of
 from app.quotes.encode import EncodedQuote, encode_quotes
+from app.quotes.figures import Numbering
 from app.quotes.known import Key, KnownLine, learn
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
 LISTED_MAX: Final = 200_000
+WHOLE_OCTETS_MAX: Final = 32 << 20
 
 _FEW: Final = 3
 # More lines than this hardly come together again, and would fill the memo with whole baskets.
 _CLUSTER_MAX: Final = 6
+_WHOLES_SEEN_MAX: Final = 50_000
 _ALWAYS_S: Final = -(1 << 62)
 
 type Context = tuple[object, ...]
+type WholeKey = tuple[object, ...]
 
 
 class Lines:
@@ -38,7 +46,7 @@ class Lines:
     __slots__ = ("alone", "older", "seen", "together")
 
     def __init__(self, older: "Lines | None" = None) -> None:
-        self.alone: dict[str, dict[int, KnownLine | None]] = {}  # by SKU and quantity
+        self.alone: dict[Key, KnownLine | None] = {}
         self.together: dict[tuple[Key, ...], list[KnownLine] | None] = {}
         self.older = older  # what was known before the memo had to make room
         self.seen: set[Key] = set()  # lines that were asked for once, and went through the engine with their basket
@@ -48,19 +56,18 @@ class Lines:
         missing: list[Key] = []
         older = {} if self.older is None else self.older.alone
         for key in zip(basket.skus, basket.quantities_milli, strict=True):
-            sku, quantity = key
-            if quantity in self.alone.get(sku, ()):
+            if key in self.alone:
                 continue
-            if quantity in older.get(sku, ()):
-                self.alone.setdefault(sku, {})[quantity] = older[sku][quantity]
+            if key in older:
+                self.alone[key] = older[key]
             else:
                 missing.append(key)
         return missing
 
     def forget(self, skus: AbstractSet[str]) -> None:
         """Forget every line of some SKUs."""
-        for sku in skus & self.alone.keys():
-            del self.alone[sku]
+        for key in [key for key in self.alone if key[0] in skus]:
+            del self.alone[key]
         for own in [own for own in self.together if any(sku in skus for sku, _ in own)]:
             del self.together[own]
         if self.older is not None:
@@ -70,8 +77,9 @@ class Lines:
 class Memo:
     """The known lines of one book, by context."""
 
-    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX) -> None:
+    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX, whole_octets_max: int = WHOLE_OCTETS_MAX) -> None:
         self._lines_max = lines_max
+        self._whole_octets_max = whole_octets_max
         self._boundaries = book.boundaries_s
         self._period = (0, 0)  # between two boundaries, the one that was asked for last
         asked = book.asked_facts
@@ -80,18 +88,31 @@ class Memo:
         self._asks_spend = "customer.spend" in asked
         self._asks_days = "customer.days_since_last_order" in asked
         self._texts = book.vocabulary.texts
+        self._groups = book.price_lists.by_value[GROUPS]
         self._lines: dict[Context, Lines] = {}
         self._listings: dict[Context, dict[str, str]] = {}
         self._seen: set[Context] = set()
+        self.numbers = Numbering()  # of promotions, by their ids
         self.n_lines = 0  # kept since room was made
         self._n_seen = 0
         self._n_listed = 0
+        self._wholes: dict[WholeKey, EncodedQuote] = {}
+        self._wholes_seen: set[int] = set()  # hashes of the keys of baskets that came once
+        self._whole_octets = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered, by what it is."""
+        return {"contexts": len(self._lines), "lines": self.n_lines, "baskets": len(self._wholes), "listed": self._n_listed}
 
     def take_over(self, earlier: "Memo", *, but: Callable[[str], bool]) -> None:
         """Take what an earlier book's memo knows, but of some SKUs, and leave it empty."""
         skus: set[str] = set()
-        skus.update(*(lines.alone for lines in earlier._lines.values()), *earlier._listings.values())
-        skus.update(*(lines.older.alone for lines in earlier._lines.values() if lines.older is not None))
+        skus.update(*earlier._listings.values())
+        for lines in earlier._lines.values():
+            skus.update([sku for sku, _ in lines.alone])
+            if lines.older is not None:
+                skus.update([sku for sku, _ in lines.older.alone])
         gone = set(filter(but, skus))
         for lines in earlier._lines.values():
             lines.forget(gone)
@@ -99,9 +120,12 @@ class Memo:
             for sku in gone & items.keys():
                 del items[sku]
         self._lines, self._listings, self._seen = earlier._lines, earlier._listings, earlier._seen | self._seen
+        self.numbers, earlier.numbers = earlier.numbers, Numbering()
         self.n_lines, self._n_seen, self._n_listed = earlier.n_lines, earlier._n_seen, earlier._n_listed
         earlier._lines, earlier._listings = {}, {}
         earlier.n_lines = earlier._n_seen = earlier._n_listed = 0
+        # Whole baskets are not worth looking through: their lines are soon joined again.
+        earlier._wholes, earlier._whole_octets = {}, 0
 
     def context(self, basket: Basket) -> Context | None:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
@@ -112,7 +136,7 @@ class Memo:
             basket.channel,
             basket.store,
             basket.market,
-            basket.segments,
+            self._named(basket.segments) if basket.segments else basket.segments,
             basket.level,
             # Customers that no condition names are one to every condition.
             self._texts.get(basket.customer_id, -1) if self._asks_id and basket.customer_id is not None else None,
@@ -121,6 +145,10 @@ class Memo:
             basket.days_since_last_order if self._asks_days else None,
             self._period_of(basket.at_us // 1_000_000),
         )
+
+    def _named(self, segments: Iterable[str]) -> tuple[str, ...]:
+        """Segments in any order; those that no condition and no price list names are one to all of these."""
+        return tuple(sorted({name if name in self._texts or name in self._groups else "" for name in segments}))
 
     def _period_of(self, at_s: int) -> int:
         """The start of the period between two boundaries that an instant is in."""
@@ -175,6 +203,24 @@ class Memo:
         self._n_listed += len(items)
         self._listings.setdefault(context, {}).update(items)
 
+    def whole(self, key: WholeKey) -> EncodedQuote | None:
+        """The reply to a basket that came before, where it is known."""
+        return self._wholes.get(key)
+
+    def keep_whole(self, key: WholeKey, reply: EncodedQuote) -> None:
+        """Remember a reply at the second sight of its basket; when there are too many, all of them are forgotten before."""
+        seen = hash(key)
+        if seen not in self._wholes_seen:
+            if len(self._wholes_seen) >= _WHOLES_SEEN_MAX:
+                self._wholes_seen.clear()
+            self._wholes_seen.add(seen)
+            return
+        if self._whole_octets + len(reply.body) > self._whole_octets_max:
+            self._wholes, self._whole_octets = {}, 0
+        if len(reply.body) <= self._whole_octets_max:
+            self._wholes[key] = reply
+            self._whole_octets += len(reply.body)
+
     def make_room(self, n_lines: int) -> None:
         """Count lines that are about to be kept. When they are too many, those that nobody asks for while as many again come are forgotten."""
         if self.n_lines + n_lines > self._lines_max // 2:
@@ -197,6 +243,12 @@ def memo_of(book: PriceBook) -> Memo:
     return memo
 
 
+def memo_sizes(book: PriceBook | None) -> dict[str, int]:
+    """How much is remembered for a book, by what it is; may be asked from any thread."""
+    memo = None if book is None else _memo_of.get(book)
+    return {"contexts": 0, "lines": 0, "baskets": 0, "listed": 0} if memo is None else memo.sizes
+
+
 def hand_over(before: PriceBook, after: PriceBook) -> None:
     """Let a book that comes into force go on with what is known of the SKUs that it prices as the one before it."""
     touched = skus_touched(before, after)
@@ -212,21 +264,43 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
 
 def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
     """Do it with a memo of this book."""
-    found = _from_memo(book, memo, baskets)
-    add_order_level(book, [one for one in found if one is not None])
-    replies = [None if one is None else one.encoded or one.reply() for one in found]
+    contexts = [memo.context(basket) for basket in baskets]
+    keys = [None if context is None else _whole_key(context, basket) for context, basket in zip(contexts, baskets, strict=True)]
+    replies = [None if key is None else memo.whole(key) for key in keys]
+    new = [number for number, reply in enumerate(replies) if reply is None]
+    if new:
+        homes = [None if (context := contexts[number]) is None else memo.lines_of(context) for number in new]
+        found = _from_lines(book, memo, [baskets[number] for number in new], homes)
+        add_order_level(book, [one for one in found if one is not None])
+        for number, one in zip(new, found, strict=True):
+            replies[number] = None if one is None else one.reply()
+        _ask_engine(book, baskets, partial, replies)
+        for number in new:
+            key, reply = keys[number], replies[number]
+            assert reply is not None
+            # What a request that accepts a part got depends on more than its lines.
+            if key is not None and not reply.errors and not partial[number]:
+                memo.keep_whole(key, reply)
+    return [reply for reply in replies if reply is not None]
+
+
+def _ask_engine(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool], replies: list[EncodedQuote | None]) -> None:
+    """Fill in the replies that are still missing."""
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
         encoded = encode_quotes(book, asked, price_baskets(book, asked), partial=[partial[number] for number in rest])
         for number, reply in zip(rest, encoded, strict=True):
             replies[number] = reply
-    return [reply for reply in replies if reply is not None]
 
 
-def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[Assembled | None]:
+def _whole_key(context: Context, basket: Basket) -> WholeKey:
+    """All that a reply depends on."""
+    return (context, basket.shipping_minor, *basket.skus, *basket.quantities_milli, *basket.line_ids)
+
+
+def _from_lines(book: PriceBook, memo: Memo, baskets: Sequence[Basket], homes: Sequence[Lines | None]) -> list[Assembled | None]:
     """The baskets put together from known lines, after what is new to the memo was learned; None for those that go to the engine."""
-    homes = [None if (context := memo.context(basket)) is None else memo.lines_of(context) for basket in baskets]
     known = [None if home is None else _known(basket, home) for basket, home in zip(baskets, homes, strict=True)]
     open_numbers = [number for number, lines in enumerate(known) if lines is None and homes[number] is not None]
     if open_numbers:
@@ -235,31 +309,27 @@ def _from_memo(book: PriceBook, memo: Memo, baskets: Sequence[Basket]) -> list[A
             home = homes[number]
             known[number] = None if home is None else _known(baskets[number], home)
     found: list[Assembled | None] = [None] * len(baskets)
+    wholes = {number: lines for number, lines in enumerate(known) if lines is not None and None not in lines}
+    if not wholes:
+        return found
+    sums = sums_of(cast("list[list[KnownLine]]", list(wholes.values())))
     coupled: list[Coupled] = []
-    goes_on = has_order_level(book)
-    for number, (basket, home, lines) in enumerate(zip(baskets, homes, known, strict=True)):
-        if lines is None or home is None or None in lines:
-            continue
-        whole = cast("list[KnownLine]", lines)
-        shared = shared_candidates(whole)
-        if shared and (felt := clusters(whole, shared)):
-            if max(map(len, felt)) > _CLUSTER_MAX:
-                continue
-            keys = [tuple((basket.skus[place], basket.quantities_milli[place]) for place in places) for places in felt]
-            coupled.append(Coupled(number, basket, home, whole, felt, keys))
-        elif (one := assembled(basket, whole, shared)) is not None:
-            found[number] = one
-            if not goes_on:
-                # At once, because what was touched just now is still near the processor.
-                one.encoded = one.reply()
+    for place, (number, lines) in enumerate(wholes.items()):
+        basket, home, whole = baskets[number], homes[number], cast("list[KnownLine]", lines)
+        if place in sums.shared and (felt := clusters(whole, sums.shared[place])):
+            if max(map(len, felt)) <= _CLUSTER_MAX:
+                assert home is not None
+                coupled.append(Coupled(number, basket, home, whole, felt))
+        else:
+            found[number] = assembled(basket, whole, sums, place)
     if coupled:
         _learn_together(book, memo, coupled)
-        for pair in coupled:
-            found[pair.number] = _assembled_together(pair)
+        _assemble_together(coupled, found)
     return found
 
 
-class Coupled(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupled:
     """A basket with lines that feel one another."""
 
     number: int
@@ -267,14 +337,18 @@ class Coupled(NamedTuple):
     home: Lines
     lines: list[KnownLine]
     felt: Sequence[Cluster]
-    keys: Sequence[tuple[Key, ...]]  # of each cluster
+
+    def own_keys(self) -> list[tuple[Key, ...]]:
+        """Those of the lines of each cluster."""
+        skus, quantities_milli = self.basket.skus, self.basket.quantities_milli
+        return [tuple([(skus[place], quantities_milli[place]) for place in places]) for places in self.felt]
 
 
 def _known(basket: Basket, home: Lines) -> list[KnownLine | None] | None:
     """The lines of a basket, None where one is not known yet."""
     alone = home.alone
     try:
-        return [alone[sku][quantity] for sku, quantity in zip(basket.skus, basket.quantities_milli, strict=True)]
+        return [alone[key] for key in zip(basket.skus, basket.quantities_milli, strict=True)]
     except KeyError:
         return None
 
@@ -289,9 +363,9 @@ def _learn_alone(book: PriceBook, memo: Memo, asked: Sequence[tuple[Basket, Line
             if (id(home), key) not in wanted:
                 wanted[id(home), key] = home, _part(basket, (key,))
     if wanted:
-        learned = learn(book, [part for _, part in wanted.values()])
-        for ((_, (sku, quantity)), (home, _)), lines in zip(wanted.items(), learned, strict=True):
-            home.alone.setdefault(sku, {})[quantity] = None if lines is None else lines[0]
+        learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
+        for ((_, key), (home, _)), lines in zip(wanted.items(), learned, strict=True):
+            home.alone[key] = None if lines is None else lines[0]
         memo.make_room(len(wanted))
 
 
@@ -299,29 +373,37 @@ def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> 
     """Price lines that feel one another together, where they are not known yet, all in one vectorised call."""
     wanted: dict[tuple[int, tuple[Key, ...]], tuple[Lines, Basket]] = {}
     for one in coupled:
-        for keys in one.keys:
+        for keys in one.own_keys():
             older = one.home.older
             if older is not None and keys in older.together:
                 one.home.together.setdefault(keys, older.together[keys])
             elif keys not in one.home.together:
                 wanted[id(one.home), keys] = one.home, _part(one.basket, keys)
     if wanted:
-        learned = learn(book, [part for _, part in wanted.values()])
+        learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
         for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.together[keys] = lines
         memo.make_room(sum(len(keys) for _, keys in wanted))
 
 
-def _assembled_together(one: Coupled) -> Assembled | None:
-    """A basket put together from its lines and those that were priced together; None where even these do not go together."""
+def _assemble_together(coupled: Sequence[Coupled], found: list[Assembled | None]) -> None:
+    """Put baskets together from their lines and those that were priced together, where these go together."""
+    wholes = {one: lines for one in coupled if (lines := _with_those_together(one)) is not None}
+    if wholes:
+        sums = sums_of(list(wholes.values()))
+        for place, (one, lines) in enumerate(wholes.items()):
+            found[one.number] = assembled(one.basket, lines, sums, place)
+
+
+def _with_those_together(one: Coupled) -> list[KnownLine] | None:
     lines = list(one.lines)
-    for places, keys in zip(one.felt, one.keys, strict=True):
+    for places, keys in zip(one.felt, one.own_keys(), strict=True):
         together = one.home.together[keys]
         if together is None:
             return None
         for place, line in zip(places, together, strict=True):
             lines[place] = line
-    return assembled(one.basket, lines, shared_candidates(lines))
+    return lines
 
 
 def _part(basket: Basket, keys: Sequence[Key]) -> Basket:

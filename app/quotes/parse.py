@@ -13,7 +13,17 @@ from app.errors import FieldError, MalformedJson, Problem, ValidationFailed
 from app.pricing.basket import Basket
 from app.pricing.currencies import CURRENCIES
 from app.pricing.money import MILLI, parse_quantity_milli
-from app.quotes.schemas import BATCH_LINES_MAX, LINES_MAX, SKU_PATTERN, BatchEnvelope, Context, Line, PricesRequest, QuoteRequest
+from app.quotes.schemas import (
+    BATCH_LINES_MAX,
+    LINES_MAX,
+    SKU_PATTERN,
+    BatchEnvelope,
+    Context,
+    Customer,
+    Line,
+    PricesRequest,
+    QuoteRequest,
+)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,6 +34,7 @@ _SKUS: Final = re.compile(rf"(?:{SKU_PATTERN}+\n)*+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _PLACE: Final = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED_FIELD: Final = re.compile(r"^Object (?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+_NOBODY: Final = Customer()
 _QUOTE: Final = msgspec.json.Decoder(QuoteRequest)
 _PRICES: Final = msgspec.json.Decoder(PricesRequest)
 _BATCH: Final = msgspec.json.Decoder(BatchEnvelope)
@@ -262,22 +273,24 @@ def _normalise(request: Context, errors: list[FieldError]) -> bool:
 def _columns(lines: list[Line], errors: list[FieldError]) -> Columns:
     skus = [line.sku for line in lines]
     _check_skus(skus, "lines[{}].sku", errors)
-    line_ids = [line.id or "" for line in lines]
-    if "" in line_ids:
-        line_ids = [line_id or position for line_id, position in zip(line_ids, _POSITIONS, strict=False)]
-    if len(set(line_ids)) != len(line_ids):
-        seen = set()
-        for index, line_id in enumerate(line_ids):
-            if line_id in seen:
-                errors.append(FieldError(f"lines[{index}].id", "duplicate_id", "another line has this id"))
-            seen.add(line_id)
-    if line_ids == _POSITIONS[: len(line_ids)]:
-        line_ids = _POSITIONS[: len(line_ids)]
+    line_ids = _POSITIONS[: len(lines)]
+    if (stated := [line.id for line in lines]) != line_ids:
+        line_ids = [line_id or position for line_id, position in zip(stated, line_ids, strict=True)]
+        if len(set(line_ids)) != len(line_ids):
+            _tell_duplicate_ids(line_ids, errors)
     # bool is not among the JSON types of a quantity, so a plain type test is enough here.
     quantities_milli = [
         quantity * MILLI if type(quantity := line.quantity) is int else _quantity_milli(line, lines, errors) for line in lines
     ]
     return Columns(skus, line_ids, quantities_milli)
+
+
+def _tell_duplicate_ids(line_ids: list[str], errors: list[FieldError]) -> None:
+    seen = set()
+    for index, line_id in enumerate(line_ids):
+        if line_id in seen:
+            errors.append(FieldError(f"lines[{index}].id", "duplicate_id", "another line has this id"))
+        seen.add(line_id)
 
 
 def _quantity_milli(line: Line, lines: list[Line], errors: list[FieldError]) -> int:
@@ -300,40 +313,26 @@ def _check_skus(skus: list[str], place: str, errors: list[FieldError]) -> None:
 def _basket(request: Context, columns: Columns, instant_ms: int, *, shipping_minor: int | None, points: int) -> Basket:
     skus, line_ids, quantities_milli = columns
     at_us = 1000 * (instant_ms if request.at is None else instant_ms_of(request.at))
-    customer = request.customer
-    if customer is None:
-        return Basket(
-            currency=request.currency,
-            skus=skus,
-            line_ids=line_ids,
-            quantities_milli=quantities_milli,
-            at_us=at_us,
-            channel=request.channel,
-            store=request.store,
-            market=request.market,
-            codes=tuple(request.codes),
-            attributes=request.attributes,
-            shipping_minor=shipping_minor,
-            points=points,
-        )
+    customer = request.customer or _NOBODY
+    # By position, because names would take three times as long.
     return Basket(
-        currency=request.currency,
-        skus=skus,
-        line_ids=line_ids,
-        quantities_milli=quantities_milli,
-        at_us=at_us,
-        channel=request.channel,
-        store=request.store,
-        market=request.market,
-        customer_id=customer.id,
-        segments=None if customer.segments is None else tuple(customer.segments),
-        level=customer.level,
-        orders=customer.orders,
-        spend_minor=customer.spend,
-        days_since_last_order=customer.days_since_last_order,
-        codes=tuple(request.codes),
-        attributes=request.attributes,
-        customer_attributes=customer.attributes,
-        shipping_minor=shipping_minor,
-        points=points,
+        request.currency,
+        skus,
+        line_ids,
+        quantities_milli,
+        at_us,
+        request.channel,
+        request.store,
+        request.market,
+        customer.id,
+        None if customer.segments is None else tuple(customer.segments),
+        customer.level,
+        customer.orders,
+        customer.spend,
+        customer.days_since_last_order,
+        tuple(request.codes),
+        request.attributes,
+        customer.attributes,
+        shipping_minor,
+        points,
     )

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from app.pricing.book import PriceBook
+from app.pricing.guardrails import told_of
 from app.pricing.money import format_e4, format_milli
 from app.pricing.reasons import WIRE_NAMES, Reason
 from app.pricing.rules import KINDS
@@ -46,8 +47,11 @@ class Table[K, V](dict[K, V]):
 UNIT_PRICES: Final[Table[int, str]] = Table(lambda unit_e4: f'"{format_e4(unit_e4)}"')
 QUANTITIES: Final[Table[int, str]] = Table(lambda milli: f'"{format_milli(milli)}"')
 TEXTS: Final[Table[str, str]] = Table(json_text)
+IDS: Final[Table[str, bytes]] = Table(_ENCODER.encode)
 ID_STARTS: Final[Table[str, bytes]] = Table(lambda line_id: b',{"id":' + _ENCODER.encode(line_id))  # of a line behind another
-ENTRIES: Final[Table[str, bytes]] = Table(str.encode)  # one object for each entry, however many lines tell it
+ENTRIES: Final[Table[str, bytes]] = Table(
+    lambda entry: b"," + entry.encode()
+)  # behind another; one object, however many lines tell it
 
 
 class Phrases:
@@ -61,9 +65,10 @@ class Phrases:
             kind, name = promotions.kinds[promotions.kind[rule]], json_text(promotions.name[rule])
             return f'{{"kind":"{kind}","rule":{json_text(promotions.id[rule])},"revision":{promotions.revision[rule]},"name":{name},"amount":'
 
-        def given_back(rule: int) -> str:
-            name = json_text(guardrails.id[rule])
-            return f'{{"kind":"guardrail","rule":{name},"revision":{guardrails.revision[rule]},"name":"floor","bound":"floor","amount":'
+        def given_back(bound: int) -> str:
+            row, field = told_of(bound)
+            name, revision = json_text(guardrails.id[row]), guardrails.revision[row]
+            return f'{{"kind":"guardrail","rule":{name},"revision":{revision},"name":"{field}","bound":"{field}","amount":'
 
         def reason(key: int) -> str:
             rest, slot = divmod(key, SLOT_STRIDE)
@@ -82,7 +87,7 @@ class Phrases:
             return json_text({"rule": promotions.id[rule], **offer})
 
         self.taken: Table[int, str] = Table(taken)  # by promotion: an adjustment up to its amount
-        self.given_back: Table[int, str] = Table(given_back)  # by guardrail: the same
+        self.given_back: Table[int, str] = Table(given_back)  # by bound of a guardrail: the same
         self.reason: Table[int, str] = Table(reason)  # by (promotion, reason, attribute slot + 1): an entry without figures
         self.benefit: Table[tuple[int, int, int, int], str] = Table(benefit)
 

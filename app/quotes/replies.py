@@ -33,10 +33,12 @@ class Adjustment(Struct, omit_defaults=True):
 class PriceStep(Struct, omit_defaults=True):
     """One step on the way from the list price to the subtotal."""
 
-    step: Literal["strategy", "tier", "guardrail", "sale"]
+    step: Literal["strategy", "ladder", "tier", "guardrail", "sale"]
     rule: str
     before: DecimalText
     after: DecimalText
+    kind: str | None = None
+    inputs: dict[str, str | int] | None = None
     status: str | None = None
     bound: Literal["floor", "ceiling"] | None = None
     guardrail: str | None = None

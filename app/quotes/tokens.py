@@ -1,20 +1,18 @@
 """Signed quotes: a compact JWS (RFC 7515) with HS256 that a checkout verifies by itself and hands back."""
 
-import base64
 import hashlib
 import hmac
+from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
 
 _ALGORITHM: Final = "HS256"
 _SECRET_BYTES_MIN: Final = 32
 _LEEWAY_S: Final = 120
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class TokenError(Exception):
@@ -64,7 +62,7 @@ class KeyRing:
         self._newest = hmac.new(keys[0].secret, digestmod=hashlib.sha256)
         self._issuer = issuer
         self._payload_start = '{"iss":' + msgspec.json.encode(issuer).decode() + ',"jti":"'
-        self._verifying = KeySet([OctKey.import_key(key.secret, {"kid": key.kid}) for key in keys])
+        self._keys = tuple(keys)
 
     def sign(
         self,
@@ -98,8 +96,14 @@ class KeyRing:
 
         Raises TokenError.
         """
+        # Here, because a service signs and seldom verifies, and would be ready later for it.
+        from joserfc import jwt  # noqa: PLC0415
+        from joserfc.errors import JoseError  # noqa: PLC0415
+        from joserfc.jwk import KeySet, OctKey  # noqa: PLC0415
+
+        verifying = KeySet([OctKey.import_key(key.secret, {"kid": key.kid}) for key in self._keys])
         try:
-            decoded = jwt.decode(token, self._verifying, algorithms=[_ALGORITHM])
+            decoded = jwt.decode(token, verifying, algorithms=[_ALGORITHM])
             claims = msgspec.convert(decoded.claims, Claims)
         except (JoseError, ValueError) as problem:
             raise TokenError(f"the token is not valid: {problem}") from problem
@@ -113,4 +117,4 @@ class KeyRing:
 
 
 def _base64url(octets: bytes) -> bytes:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=")
+    return b2a_base64(octets, newline=False).translate(_URLSAFE, b"=")

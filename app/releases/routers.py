@@ -259,7 +259,7 @@ async def post_validate(request: Request, principal: Writer, release_id: Release
             ReleaseProblem(path=path, code=code, message=message) for path, code, message in _outdated(drafts, publication)
         ]
         try:
-            await publication.compile_with([draft.change() for draft in drafts])
+            await publication.check([draft.change() for draft in drafts])
         except BookError as error:
             found = book_problem(error, lambda _: None).errors
             problems += [ReleaseProblem(path=one.path, code=one.code, message=one.message) for one in found]

@@ -111,6 +111,12 @@ def _code(text: str) -> str:
     return _plain(code)
 
 
+def _demand_index(text: str) -> str:
+    if not 0 < parse_decimal(text, 4) <= 1000 * 10**4:
+        raise ValueError("above 0 and at most 1000")
+    return text
+
+
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Sku = Id
 # Names of brands, tags, groups, channels: short printable text.
@@ -132,6 +138,7 @@ Quantity = Annotated[
         }
     ),
 ]
+DemandIndex = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?$"), AfterValidator(_demand_index)]
 Amount = Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)]
 PositiveAmount = Annotated[int, Field(ge=1, le=AMOUNT_MINOR_MAX)]
 Count = Annotated[int, Field(ge=1, le=10**9)]

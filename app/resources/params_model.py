@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, StringConstraints, create_model
 
 from app.pricing.decode import wire_name
 from app.pricing.money import format_decimal, parse_decimal
-from app.pricing.params import Bounds, DecimalText, Identifier
-from app.resources.fields import Body, Id
+from app.pricing.params import Bounds, DecimalText, Identifier, InstantText, LabelText
+from app.resources.fields import Body, Id, Instant, Name
 
 _STEPS_MAX: Final = 1000
 
@@ -43,6 +43,10 @@ def _annotation(hint: Any, name: str) -> Any:
                     base = Annotated[base, Field(ge=marker.low, le=marker.high)]
                 case Identifier():
                     base = Id
+                case LabelText():
+                    base = Name
+                case InstantText():
+                    base = Instant
                 case _:
                     raise TypeError(f"{name}: {marker!r} is not a marker of app.pricing.params")
         return base

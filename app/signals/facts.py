@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, StringConstraints
 from app.errors import FieldError
 from app.pricebook.documents import Change, Documents
 from app.pricing.money import QUANTITY_MILLI_MAX, parse_decimal
-from app.resources.fields import QUANTITY_PATTERN, Body, Currency, Id, Instant, Sku, UnitPrice
+from app.resources.fields import QUANTITY_PATTERN, Body, Currency, DemandIndex, Id, Instant, Sku, UnitPrice
 
 # Clocks differ a little; a fact from further ahead would block every later one.
 AHEAD_MAX: Final = timedelta(minutes=5)
@@ -22,9 +22,9 @@ def _units(text: str) -> str:
     return text
 
 
-def _index(text: str) -> str:
-    if not 0 < parse_decimal(text, 4) <= 1000 * 10**4:
-        raise ValueError("above 0 and at most 1000")
+def _some_units(text: str) -> str:
+    if not 0 < parse_decimal(text, 3) <= QUANTITY_MILLI_MAX:
+        raise ValueError("above 0 and at most 1000000")
     return text
 
 
@@ -57,10 +57,11 @@ class CompetitorPrice(Body):
 
 
 class Demand(Body):
-    """How demand stands against the usual, which is 1."""
+    """How demand stands against the usual, which is 1; and, if known, how many units sell a day at the list price when it is 1."""
 
     sku: Sku
-    index: Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?$"), AfterValidator(_index)]
+    index: DemandIndex
+    daily_units: Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN), AfterValidator(_some_units)] | None = None
     at: Instant
 
 

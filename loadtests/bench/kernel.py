@@ -28,8 +28,8 @@ from app.pricing.rewards import BASE_POLICY
 from app.pricing.sale_prices import PERCENT
 from app.pricing.schedule import ROW_STRIDE
 from app.pricing.vocabulary import SEGMENTS, SLOTS
-from app.quotes.memo import price_and_encode
-from loadtests.bench.core import book_of, understood
+from app.quotes.memo import price_with
+from loadtests.bench.core import book_of, lines_only, understood
 from loadtests.books import Documents, basket, shop
 
 SIZES: Final = (100, 1_000, 10_000)
@@ -90,12 +90,12 @@ def main(rounds: int, n_skus: int, n_promotions: int) -> None:
         assert np.array_equal(price_loop(tables, asked), expected), "the loop comes to other totals than the engine"
         # The memo learns a context, and what it keeps of it, in the course of several calls.
         for _ in range(20):
-            quotes = price_and_encode(book, baskets, partly)
+            quotes = price_with(lines_only(book), book, baskets, partly)
         assert sum(one.total_minor for one in quotes) == expected.sum(), "the memo comes to other totals than the engine"
         works: dict[str, Callable[[], object]] = {
             "loop": partial(price_loop, tables, asked),
             "engine": partial(price_line_level, book, baskets),
-            "memo": partial(price_and_encode, book, baskets, partly),
+            "memo": partial(price_with, lines_only(book), book, baskets, partly),
             "reading": partial(asked_of, book, baskets),
         }
         for _ in range(rounds):
@@ -181,7 +181,7 @@ price_loop: Any = numba.njit(_lines, error_model="numpy")
 def tables_of(book: PriceBook) -> Tables:
     """The book as the loop reads it. Asserts that the book has nothing that the loop does not know."""
     promotions, entries, n_skus = book.promotions, book.entries, book.n_skus
-    assert book.policy.rounding == "half_up"
+    assert (book.policy.rounding, book.policy.rounding_level) == ("half_up", "line")
     assert book.policy.percent_base == "running"
     assert len(book.currency_rows) == 1
     assert len(promotions.groups) == 0
@@ -191,6 +191,7 @@ def tables_of(book: PriceBook) -> Tables:
     assert (book.sales.mode == PERCENT).all()
     assert book.sales.schedule.is_always.all()
     assert (book.guardrails.key == np.arange(n_skus)).all()
+    assert [name for name, field in book.guardrails._asdict().items() if name != "key" and field.bound.size] == ["floor_e4"]
     assert promotions.is_local[~promotions.requires_code].all()
     assert not (promotions.is_exclusive | promotions.not_on_sale | promotions.schedule.is_always).any()
     n_rules = len(promotions.id)
@@ -207,7 +208,7 @@ def tables_of(book: PriceBook) -> Tables:
         book.sales.scopes.first,
         book.sales.scopes.rule,
         book.sales.value,
-        book.guardrails.floor_e4,
+        book.guardrails.floor_e4.value,
         promotions.scopes.first,
         promotions.scopes.rule,
         promotions.schedule.start_key % ROW_STRIDE,

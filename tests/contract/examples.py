@@ -56,7 +56,7 @@ FLASH: dict[str, Any] = {
     "per_customer_cap": 2,
 }
 GUARDRAIL: dict[str, Any] = {"scope": {"include": {"skus": ["SKU-1"]}}, "currency": "USD", "floor": "900", "ceiling": "2000"}
-LATER_BOUNDS: dict[str, Any] = {
+MORE_BOUNDS: dict[str, Any] = GUARDRAIL | {
     "min_margin": "10",
     "map": "1099",
     "max_discount": "40",

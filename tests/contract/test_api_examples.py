@@ -18,7 +18,7 @@ from tests.contract.examples import (
     FLASH,
     GUARDRAIL,
     IN_SALE_DAYS,
-    LATER_BOUNDS,
+    MORE_BOUNDS,
     NOTHING,
     POLICY,
     PRICE,
@@ -65,6 +65,8 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     shown = copy.deepcopy(body) | more
     if "scope" in shown:
         shown["scope"] = {name: NOTHING | shown["scope"].get(name, {}) for name in ("include", "exclude")}
+    if shown.get("tiers"):
+        shown["tiers"] = {"mix": None} | shown["tiers"]
     if shown.get("schedule"):
         shown["schedule"] = dict.fromkeys(("weekly", "rrule", "holidays", "festival")) | shown["schedule"]
     return shown
@@ -97,7 +99,7 @@ DOCUMENTS = [
     ("/v1/coupons/SAVE10", COUPON, {}),
     ("/v1/price-lists/vip", VIP, {"name": None}),
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
-    ("/v1/guardrails/g1", GUARDRAIL, {}),
+    ("/v1/guardrails/g1", GUARDRAIL, {"min_margin": None, "map": None, "max_discount": None, "max_change": None}),
     ("/v1/strategies/s1", STRATEGY, {"params": STRATEGY["params"] | {"stock_value": None, "reference_share": None}}),
     ("/v1/policy", POLICY | {"selection": "priority"}, {"id": "default", "points": {}}),
     ("/v1/attributes/wholesale", {"type": "boolean"}, {"personal": False}),
@@ -128,11 +130,19 @@ def test_documents_are_taken_as_written_and_shown_whole(
     assert listed is None or (listed.json()["items"] == [shown.json()] and listed.json()["next"] is None)
 
 
+def test_all_bounds_of_a_guardrail_are_taken_together(shop: httpx.Client) -> None:
+    shown = shop.put("/v1/guardrails/g3", json=MORE_BOUNDS).json()
+    shop.delete("/v1/guardrails/g3")
+
+    assert {name: shown[name] for name in MORE_BOUNDS if name != "scope"} == {
+        name: value for name, value in MORE_BOUNDS.items() if name != "scope"
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "body", "refused"),
     [
         ("/v1/policy", POLICY, {"selection"}),
-        ("/v1/guardrails/g2", GUARDRAIL | LATER_BOUNDS, set(LATER_BOUNDS)),
         ("/v1/coupons/SP", COUPON | {"generate": {"count": 100000, "prefix": "SP-"}}, {"generate"}),
     ],
 )

@@ -190,7 +190,7 @@ BODIES: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", "/v1/attributes/A", {"type": "float"}, {"type"}),
     ("PUT", "/v1/campaigns/A", {"name": "A", "budget": 5}, {"currency"}),
     ("PUT", "/v1/policy", {"rounding": "up"}, {"rounding"}),
-    ("PUT", "/v1/policy", {"rounding_level": "unit"}, {"rounding_level"}),
+    ("PUT", "/v1/policy", {"rounding_level": "order"}, {"rounding_level"}),
     ("PUT", "/v1/policy", {"cash_rounding": 0}, {"cash_rounding"}),
     ("PUT", "/v1/policy", {"points": {"USD": {"worth": "0"}}}, {"points.USD.worth"}),
     (

@@ -24,6 +24,8 @@ RESOURCES = (
     "guardrails",
     "strategies",
     "endings",
+    "ladders",
+    "seasons",
     "attributes",
 )
 # The operations of api.md that exist so far.
@@ -86,6 +88,11 @@ SHAPES = {
     "Guardrail": "scope currency floor ceiling min_margin map max_discount max_change",
     "ElasticityStrategyParams": "form elasticity reference_price objective stock_value",
     "CostPlusStrategyParams": "markup margin amount",
+    "CompetitorStrategyParams": "against weights percent amount in_stock_only max_age_hours otherwise",
+    "ValueStrategyParams": "reference_price differences share",
+    "MarkdownStrategyParams": "target_units by elasticity only_down",
+    "LifecycleStrategyParams": "stages",
+    "LifecycleStrategyParamsStage": "stage from percent unit_price",
     "Endings": "currency bands direction",
     "Policy": "rounding rounding_level percent_base remainder selection exclusive_wins coupon_failure cash_rounding points",
     "GiftPromotionParams": "skus choose quantity",

@@ -134,7 +134,7 @@ def test_the_list_of_endpoints_is_whole(service: Service) -> None:
         f"/v1/{name}"  # the lists, told by an example
         for name in (
             *("products", "price-lists", "sale-prices", "coupons", "campaigns", "guardrails"),
-            *("strategies", "endings", "attributes"),
+            *("strategies", "endings", "ladders", "seasons", "attributes"),
         )
     }
 

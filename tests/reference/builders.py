@@ -22,9 +22,13 @@ def prices(*bodies: Body, **units: str) -> dict[str, Body]:
     return {f"{b['sku']}|{b['price_list']}|{b['currency']}|{b['valid_from'] or ''}": b for b in whole}
 
 
-def tiers(mode: str, *steps: tuple[int | str | None, str] | tuple[int | str | None, str, int]) -> Body:
+def tiers(mode: str, *steps: tuple[int | str | None, str] | tuple[int | str | None, str, int], mix: str | None = None) -> Body:
     """Return tiers from (up_to, unit price, flat fee)."""
-    return {"mode": mode, "steps": [dict(zip(("up_to", "unit_price", "flat_fee"), step, strict=False)) for step in steps]}
+    return {
+        "mode": mode,
+        "mix": mix,
+        "steps": [dict(zip(("up_to", "unit_price", "flat_fee"), step, strict=False)) for step in steps],
+    }
 
 
 def only(**fields: Any) -> Body:

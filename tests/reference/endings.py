@@ -29,6 +29,16 @@ def ending_price_e4(endings: Body, price_e4: int, bounds: Bounds, gain: Gain | N
     return upper if upper - price_e4 < price_e4 - lower else lower
 
 
+def least_ending_e4(endings: Body, price_e4: int, bounds: Bounds) -> int | None:
+    """Return the least permitted ending at or above a price, of its band."""
+    return _least(_band(endings, price_e4), price_e4, bounds)
+
+
+def greatest_ending_e4(endings: Body, price_e4: int, bounds: Bounds) -> int | None:
+    """Return the greatest permitted ending at or below a price, of its band."""
+    return _greatest(_band(endings, price_e4), price_e4, bounds)
+
+
 def _band(endings: Body, price_e4: int) -> list[str]:
     for band in endings["bands"]:
         if band["up_to"] is None or price_e4 <= band["up_to"] * 10_000:
@@ -52,4 +62,4 @@ def _least(wanted: list[str], price_e4: int, bounds: Bounds) -> int | None:
 
 def _permitted(price: int, bounds: Bounds) -> int | None:
     price_e4 = price * 10_000
-    return price_e4 if price > 0 and bounds.clamp_unit(price_e4) == price_e4 else None
+    return price_e4 if price > 0 and bounds.permits(price_e4) else None

@@ -121,7 +121,7 @@ def _named_days(rng: Random, documents: Documents) -> dict[str, Body]:
 def _policy(rng: Random) -> Body:
     return {
         "rounding": rng.choice(("half_up", "half_even", "half_down")),
-        "rounding_level": "line",
+        "rounding_level": rng.choice(("line", "line", "unit")),
         "percent_base": rng.choice(("running", "initial")),
         "remainder": rng.choice(("largest", "first", "last", "nearest")),
         "selection": "priority",

@@ -6,11 +6,13 @@ from app.pricing.book import BookRows, Document
 
 _SWAPPED = ("scope", "conditions", "schedule", "group", "lane", "priority", "exclusive", "requires_code", "not_on_sale")
 
+_SIGNALS = ("signals-costs", "signals-demand", "signals-stock", "signals-competitors")
+
 
 def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document | None]]:
-    """Change, delete or add a promotion, a coupon, a price or the days of a schedule."""
+    """Change, delete or add a promotion, a coupon, a price, a fact or the days of a schedule."""
     resource = rng.choice(
-        ("promotions", "promotions", "promotions", "prices", "coupons", "signals-costs", "signals-demand", "named-days")
+        ("promotions", "promotions", "promotions", "prices", "coupons", *_SIGNALS, "signals-competitors", "named-days")
     )
     documents = rows.documents.get(resource, {})
     if not documents:
@@ -46,4 +48,13 @@ def random_change(rng: Random, rows: BookRows) -> list[tuple[str, str, Document 
         body["unit_cost"] = str(rng.randint(1, 900))
     if resource == "signals-demand":
         body["index"] = f"0.{rng.randint(1, 9)}"
+        body["daily_units"] = rng.choice((None, "3.5"))
+    if resource == "signals-stock":
+        body["units"] = str(rng.randint(0, 99))
+    if resource == "signals-competitors":
+        body["unit_price"] = str(rng.randint(1, 900))
+        body["at"] = rng.choice((body["at"], f"2026-11-27T{rng.randint(10, 12)}:00:30Z"))
+        # Now and then one whom nobody has heard of.
+        body["competitor"] = rng.choice((body["competitor"], body["competitor"], "new-rival"))
+        name = "|".join((body["sku"], body["competitor"], body["currency"]))
     return [(resource, name, Document(body, 2))]

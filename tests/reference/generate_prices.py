@@ -1,4 +1,4 @@
-"""Random products, price lists, prices, sale prices, strategies, endings, signals and guardrails."""
+"""Random products, price lists, prices, sale prices and guardrails."""
 
 from random import Random
 
@@ -20,11 +20,12 @@ from tests.reference.generate_pieces import (
     scope,
     unit_price,
 )
+from tests.reference.generate_strategies import strategy_documents
 from tests.reference.guardrails import bounds_of
 from tests.reference.shop import Body, Documents, Shop
 
 INSTANTS = ("2026-01-01T00:00:00Z", "2026-11-27T12:00:00Z", "2026-11-27T11:30:00Z", "2027-03-28T01:00:00Z")
-AT = "2026-06-01T00:00:00Z"
+FIELDS = ("floor", "ceiling", "map", "min_margin", "max_discount")
 TIERS_UP_TO: tuple[tuple[int | str, ...], ...] = ((9,), (2, 10), ("0.5", 3, "9.5"), (1, 2, 3), ("10.001", 50))
 
 
@@ -107,24 +108,14 @@ def _tiers(rng: Random, scale: int) -> Body:
     if chance(rng, 0.7):
         falling = sorted((step["unit_price"] for step in steps), key=lambda text: -parse_unit_e4(str(text)))
         steps = [{**step, "unit_price": price} for step, price in zip(steps, falling, strict=True)]
-    return {"mode": rng.choice(("volume", "graduated")), "steps": steps}
+    return {"mode": rng.choice(("volume", "graduated")), "steps": steps, "mix": rng.choice((None, None, "sku", "sku", "m", "n"))}
 
 
 def rules_of_prices(rng: Random, currencies: tuple[str, str], scale: int, documents: Documents) -> dict[str, dict[str, Body]]:
     """Return what moves prices: sale prices, strategies with endings and signals, and guardrails that never contradict."""
     made: dict[str, dict[str, Body]] = {
         "sale-prices": {f"sale{i}": _sale_price(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
-        "endings": {f"e-{currency}": _endings(rng, currency, scale) for currency in currencies},
-        "strategies": {f"st{i}": _strategy(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 3)))},
-        "signals-costs": {
-            f"{sku}|{currency}": {"sku": sku, "currency": currency, "unit_cost": unit_price(rng, max(1, scale // 2)), "at": AT}
-            for sku in SKUS
-            for currency in currencies
-            if chance(rng, 0.8)
-        },
-        "signals-demand": {
-            sku: {"sku": sku, "index": rng.choice(("1.15", "0.5", "1", "2.3333")), "at": AT} for sku in SKUS if chance(rng, 0.4)
-        },
+        **strategy_documents(rng, currencies, scale),
         "guardrails": {f"g{i}": _guardrail(rng, currencies, scale) for i in range(rng.choice((0, 0, 1, 2, 4)))},
     }
     _drop_contradictions({**documents, **made}, made["guardrails"])
@@ -147,64 +138,42 @@ def _sale_price(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
     } | {kind: value}
 
 
-def _endings(rng: Random, currency: str, scale: int) -> Body:
-    choices = (["99", "49"], ["9"], ["95"], ["0", "5"], ["999"], ["00", "90"], ["7", "77"])
-    bands = [{"up_to": scale // 2 + 1, "endings": rng.choice(choices)}] if chance(rng, 0.5) else []
-    bands.append({"up_to": None if chance(rng, 0.8) else scale * 2 + 2, "endings": rng.choice(choices)})
-    return {"currency": currency, "bands": bands, "direction": rng.choice(("nearest", "nearest", "down", "up", "profit"))}
-
-
-def _strategy(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
-    currency = rng.choice((currencies[0], currencies[0], currencies[1]))
-    kind = rng.choice(("cost_plus", "elasticity", "elasticity"))
-    return {
-        "kind": kind,
-        "scope": scope(rng),
-        "currency": currency,
-        "params": _cost_plus(rng, scale) if kind == "cost_plus" else _elasticity(rng, scale),
-        "endings": f"e-{currency}" if chance(rng, 0.4) else None,
-    }
-
-
-def _cost_plus(rng: Random, scale: int) -> Body:
-    made: Body = {"markup": None, "margin": None, "amount": rng.choice(("0", "0", "0.5", unit_price(rng, scale)))}
-    field = rng.choice(("markup", "margin"))
-    return made | {field: rng.choice(("50", "12.5", "33.3333", "0", "99.9", "25"))}
-
-
-def _elasticity(rng: Random, scale: int) -> Body:
-    form = rng.choice(("iso_elastic", "linear", "logit"))
-    return {
-        "form": form,
-        "elasticity": rng.choice(("-2.4", "-1.5", "-1.0001", "-1", "-0.8", "-3", "-2", "-5.25")),
-        "reference_price": str(max(1, scale)) if chance(rng, 0.5) else f"{scale}.5",
-        "reference_share": rng.choice(("20", "5.5", "60")) if form == "logit" else None,
-        "objective": rng.choice(("profit", "profit", "revenue")),
-        "stock_value": rng.choice(("0", "0", "0", str(scale // 10))),
-    }
-
-
 def _guardrail(rng: Random, currencies: tuple[str, str], scale: int) -> Body:
-    floor, ceiling = sorted((parse_unit_e4(unit_price(rng, scale)), parse_unit_e4(unit_price(rng, scale))))
-    has = rng.choice((("floor",), ("floor",), ("ceiling",), ("floor", "ceiling")))
-    return {
+    low, middle, high = sorted(parse_unit_e4(unit_price(rng, scale)) for _ in range(3))
+    has = rng.choice((("floor",), ("floor",), ("ceiling",), ("floor", "ceiling"), ("map",), ("map", "floor"), ()))
+    made: Body = {
         "scope": scope(rng),
         "currency": rng.choice((currencies[0], currencies[0], currencies[0], currencies[1])),
-        "floor": show_unit(floor) if "floor" in has else None,
-        "ceiling": show_unit(ceiling) if "ceiling" in has else None,
+        "floor": show_unit(low) if "floor" in has else None,
+        "map": show_unit(middle) if "map" in has else None,
+        "ceiling": show_unit(high) if "ceiling" in has else None,
+        "min_margin": None,
+        "max_discount": None,
     }
+    if not has or chance(rng, 0.3):
+        made["min_margin"] = rng.choice(("10", "25", "33.3333", "0", "99.9999", "50"))
+    if not has or chance(rng, 0.3):
+        made["max_discount"] = percent(rng)
+    return made
 
 
 def _drop_contradictions(documents: Documents, guardrails: dict[str, Body]) -> None:
-    """Take ceilings away until no SKU of the book has a floor above its ceiling: such a book is not published."""
-    shop = Shop(documents, {}, 0)
+    """Take ceilings away until no SKU of the book has a floor or an advertised price above its ceiling: such a book is not published."""
     currencies = {body["currency"] for body in guardrails.values()}
-    for sku in {*SKUS, *(price["sku"] for price in documents["prices"].values())}:
-        for currency in currencies:
-            while True:
-                bounds = bounds_of(shop, currency, sku)
-                if bounds.floor is None or bounds.ceiling is None or bounds.floor.unit_e4 <= bounds.ceiling.unit_e4:
-                    break
-                guardrails[bounds.ceiling.rule]["ceiling"] = None
-    for rule in [rule for rule, body in guardrails.items() if body["floor"] is None and body["ceiling"] is None]:
+    for field in ("floor", "map"):
+        # What does not move with costs and list prices, one field at a time.
+        alone = {
+            rule: {**body, **dict.fromkeys(("floor", "map", "min_margin", "max_discount"))} for rule, body in guardrails.items()
+        }
+        for rule, body in guardrails.items():
+            alone[rule][field] = body[field]
+        shop = Shop({**documents, "guardrails": alone}, {}, 0)
+        for sku in {*SKUS, *(price["sku"] for price in documents["prices"].values())}:
+            for currency in currencies:
+                while True:
+                    bounds = bounds_of(shop, currency, sku, 0)
+                    if bounds.floor is None or bounds.ceiling is None or bounds.floor.unit_e4 <= bounds.ceiling.unit_e4:
+                        break
+                    guardrails[bounds.ceiling.rule]["ceiling"] = alone[bounds.ceiling.rule]["ceiling"] = None
+    for rule in [rule for rule, body in guardrails.items() if all(body[field] is None for field in FIELDS)]:
         del guardrails[rule]

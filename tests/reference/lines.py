@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
+from tests.reference.allocation import allocate
 from tests.reference.entries import Entry, winning_entry
 from tests.reference.figures import (
     AMOUNT_MAX_MINOR,
@@ -13,7 +15,8 @@ from tests.reference.figures import (
     show_unit,
     unit_of,
 )
-from tests.reference.guardrails import Bounds, bounds_of
+from tests.reference.guardrails import Bound, Bounds, bounds_of, lowest
+from tests.reference.ladders import moved_by_ladder
 from tests.reference.scopes import has
 from tests.reference.shop import Body, Request, Shop, names_currency
 from tests.reference.strategies import strategy_outcome
@@ -46,6 +49,7 @@ class Line:
     id: str
     sku: str
     quantity_milli: int
+    whole_milli: int  # what finds its tier: with the other lines of its mix
     entry: Entry
     bounds: Bounds
     list_unit_e4: int
@@ -58,40 +62,82 @@ class Line:
     adjustments: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)  # ids of the line promotions that applied to it
 
-    def room(self) -> int:
-        """Return how much may still be taken before the floor."""
-        return max(0, self.running - self.bounds.lowest(self.quantity_milli))
+    def bound_for(self, promotion: Body) -> Bound | None:
+        """Return the lower bound that binds a promotion."""
+        is_shown = promotion["level"] == "line" and not promotion.get("requires_code")
+        return self.bounds.floor if is_shown else self.bounds.paid
+
+    def room(self, promotion: Body) -> int:
+        """Return how much a promotion may still take before its lower bound."""
+        return max(0, self.running - min(self.subtotal, lowest(self.bound_for(promotion), self.quantity_milli)))
 
 
-def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
-    """Price a line up to its subtotal; the code of the error where it cannot be priced."""
-    entry = winning_entry(shop, request, asked["sku"])
-    if entry is None:
-        return "no_price"
-    sku, quantity = asked["sku"], parse_quantity_milli(asked["quantity"])
-    bounds = bounds_of(shop, request.currency, sku)
+def price_lines(shop: Shop, request: Request) -> list[Line | str]:
+    """Price the lines of a request up to their subtotals; the code of the error where one cannot be priced."""
+    asked = request.basket["lines"]
+    quantities = [parse_quantity_milli(each["quantity"]) for each in asked]
+    entries = [winning_entry(shop, request, each["sku"]) for each in asked]
+    mixes = [_mix(each["sku"], entry) for each, entry in zip(asked, entries, strict=True)]
+    outcomes: list[Line | str] = []
+    for i, (each, entry) in enumerate(zip(asked, entries, strict=True)):
+        if entry is None:
+            outcomes.append("no_price")
+            continue
+        mixed = [i] if mixes[i] is None else [j for j, mix in enumerate(mixes) if mix == mixes[i]]
+        own = [j for j in mixed if asked[j]["sku"] == each["sku"]]
+        whole = sum(quantities[j] for j in mixed)
+        line = price_line(shop, request, each, entry, sum(quantities[j] for j in own), whole)
+        if isinstance(line, Line):
+            weights = [quantities[j] for j in own]
+            shares = allocate(line.subtotal, weights, shop.policy("remainder"), shop.policy("rounding"))
+            line.quantity_milli = quantities[i]
+            line.subtotal = line.running = shares[own.index(i)]
+        outcomes.append(line)
+    return outcomes
+
+
+def _mix(sku: str, entry: Entry | None) -> tuple[str, str] | None:
+    """Return what a line counts together with: all lines of its SKU, or all that name the same."""
+    mix = None if entry is None else (entry.body.get("tiers") or {}).get("mix")
+    return None if mix is None else ("sku", sku) if mix == "sku" else ("name", mix)
+
+
+def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity: int, whole: int) -> Line | str:
+    """Price a quantity of a SKU as its share of a whole quantity that finds its tiers."""
+    sku, share = asked["sku"], Fraction(quantity, whole)
     list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
-    amounts = [amount_of(list_unit_e4, quantity)]
-    steps = _Steps(shop, quantity, list_unit_e4)
+    bounds = bounds_of(shop, request.currency, sku, list_unit_e4)
+    amounts = [amount_of(list_unit_e4, whole)]
+    steps = _Steps(shop, whole, list_unit_e4)
 
-    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds)
+    strategy = strategy_outcome(shop, request.currency, sku, list_unit_e4, bounds, request.at_us)
     strategy_unit_e4 = list_unit_e4
     if strategy is not None:
-        strategy_unit_e4 = strategy.unit_e4
-        said = {} if strategy.status == "ok" else {"status": strategy.status}
+        is_priced = strategy.status in ("ok", "held")
+        strategy_unit_e4 = shop.whole(strategy.unit_e4) if is_priced else strategy.unit_e4
+        said: dict[str, Any] = {"kind": shop.each("strategies")[strategy.rule]["kind"]}
+        if strategy.inputs:
+            said["inputs"] = dict(strategy.inputs)
+        if strategy.status != "ok":
+            said["status"] = strategy.status
         if strategy.bound is not None:
-            said = {"bound": strategy.bound, "guardrail": bounds.rule_of(strategy.bound)}
+            bound = bounds.bound_of(strategy.bound)
+            said |= {"bound": bound.name, "guardrail": bound.rule}
         steps.add("strategy", strategy.rule, strategy_unit_e4, **said)
+    ladder = moved_by_ladder(shop, request, sku)
+    if ladder is not None and (ladder.unit_e4 != shop.whole(strategy_unit_e4) or not ladder.is_gap_kept):
+        strategy_unit_e4 = ladder.unit_e4
+        steps.add("ladder", ladder.rule, strategy_unit_e4, **({} if ladder.is_gap_kept else {"status": "gap_not_kept"}))
 
-    parts = tier_parts(shop, entry, quantity, list_unit_e4, strategy_unit_e4)
+    parts = tier_parts(shop, entry, whole, list_unit_e4, strategy_unit_e4)
     if entry.body.get("tiers") is not None:
         steps.add("tier", sku, steps.value(parts), price_list=entry.price_list)
     amounts.append(parts.amount())
 
     unbounded, parts = parts, parts.clamped(bounds)
     if parts.amount() != unbounded.amount():
-        bound = "floor" if parts.amount() > unbounded.amount() else "ceiling"
-        steps.add("guardrail", bounds.rule_of(bound), steps.value(parts), bound=bound)
+        bound = bounds.bound_of("floor" if parts.amount() > unbounded.amount() else "ceiling")
+        steps.add("guardrail", bound.rule, steps.value(parts), bound=bound.name)
     amounts.append(parts.amount())
 
     sale = _best_sale(shop, request, sku, parts)
@@ -99,20 +145,21 @@ def price_line(shop: Shop, request: Request, asked: Body) -> Line | str:
         parts = _on_sale(shop, shop.each("sale-prices")[sale], parts)
         steps.add("sale", sale, steps.value(parts))
 
-    before = shop.round(parts.amount())
+    before = shop.round(parts.amount() * share)
     parts = parts.clamped(bounds)
     amounts.append(parts.amount())
-    subtotal = bounds.clamp_amount(shop.round(parts.amount()), quantity)
+    subtotal = bounds.clamp_amount(shop.round(parts.amount() * share), quantity)
     shown_e4 = shop.round(unit_of(subtotal, quantity))
     if subtotal != before:
-        bound = "floor" if subtotal > before else "ceiling"
-        steps.add("guardrail", bounds.rule_of(bound), shown_e4, bound=bound)
+        bound = bounds.bound_of("floor" if subtotal > before else "ceiling")
+        steps.add("guardrail", bound.rule, shown_e4, bound=bound.name)
     if max(amounts) > AMOUNT_MAX_MINOR or subtotal > AMOUNT_MAX_MINOR:
         return "amount_out_of_bounds"
     return Line(
         id=asked["id"],
         sku=sku,
         quantity_milli=quantity,
+        whole_milli=whole,
         entry=entry,
         bounds=bounds,
         list_unit_e4=list_unit_e4,
@@ -132,7 +179,7 @@ class _Steps:
         self.shop, self.quantity_milli, self.last_e4 = shop, quantity_milli, list_unit_e4
         self.shown: list[Body] = []
 
-    def add(self, step: str, rule: str, after_e4: int, **said: str) -> None:
+    def add(self, step: str, rule: str, after_e4: int, **said: Any) -> None:
         self.shown.append({"step": step, "rule": rule, "before": show_unit(self.last_e4), "after": show_unit(after_e4), **said})
         self.last_e4 = after_e4
 
@@ -144,11 +191,11 @@ def tier_unit_e4(shop: Shop, step: Body, list_unit_e4: int, strategy_unit_e4: in
     """Return the unit price of a tier: its own, or where a strategy changed the list price in the same ratio to it."""
     own_e4 = parse_unit_e4(step["unit_price"])
     if strategy_unit_e4 == list_unit_e4 or list_unit_e4 == 0:
-        return own_e4
+        return shop.whole(own_e4)
     ratio_ppm = shop.round(Fraction(own_e4 * 1_000_000, list_unit_e4))
     if ratio_ppm > 100_000_000:
-        return own_e4
-    return shop.round(Fraction(strategy_unit_e4 * ratio_ppm, 1_000_000))
+        return shop.whole(own_e4)
+    return shop.whole(shop.round(Fraction(strategy_unit_e4 * ratio_ppm, 1_000_000)))
 
 
 def tier_index(tiers: Body, quantity_milli: int) -> int:
@@ -163,7 +210,7 @@ def tier_parts(shop: Shop, entry: Entry, quantity_milli: int, list_unit_e4: int,
     """Split a quantity into parts with a unit price each."""
     tiers = entry.body.get("tiers")
     if tiers is None:
-        return Parts(((quantity_milli, strategy_unit_e4),))
+        return Parts(((quantity_milli, shop.whole(strategy_unit_e4)),))
     reached = tier_index(tiers, quantity_milli)
     if tiers["mode"] == "volume":
         step = tiers["steps"][reached]
@@ -195,10 +242,11 @@ def _on_sale(shop: Shop, sale: Body, parts: Parts) -> Parts:
     units = []
     for quantity, unit_e4 in parts.parts:
         if sale.get("unit_price") is not None:
-            unit_e4 = min(unit_e4, parse_unit_e4(sale["unit_price"]))
+            unit_e4 = min(unit_e4, shop.whole(parse_unit_e4(sale["unit_price"])))
         elif sale.get("percent") is not None:
-            unit_e4 -= shop.round(Fraction(unit_e4 * parse_rate_ppm(sale["percent"]), 1_000_000))
+            off_e4 = Fraction(unit_e4 * parse_rate_ppm(sale["percent"]), 1_000_000)
+            unit_e4 -= shop.round(off_e4 / 10_000) * 10_000 if shop.is_by_unit else shop.round(off_e4)
         else:
-            unit_e4 = max(0, unit_e4 - parse_unit_e4(sale["amount"]))
+            unit_e4 = max(0, unit_e4 - shop.whole(parse_unit_e4(sale["amount"])))
         units.append((quantity, unit_e4))
     return Parts(tuple(units), parts.fees_minor, parts.is_graduated)

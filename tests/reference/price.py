@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.reference.beyond import cash_rounding, points_of
 from tests.reference.figures import AMOUNT_MAX_MINOR, parse_quantity_milli, show_quantity, show_unit, unit_of
-from tests.reference.lines import Line, price_line, tier_index, tier_unit_e4
+from tests.reference.lines import Line, price_lines, tier_index, tier_unit_e4
 from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs, run_promotions
 from tests.reference.shop import Body, Documents, Request, Shop
 
@@ -49,7 +49,7 @@ def price_basket(
 
 
 def _price_lines(shop: Shop, request: Request) -> list[Line | str]:
-    outcomes = [price_line(shop, request, asked) for asked in request.basket["lines"]]
+    outcomes = price_lines(shop, request)
     priced = [each for each in outcomes if isinstance(each, Line)]
     for i, each in enumerate(outcomes):
         if isinstance(each, Line) and each.entry.tax_included != priced[0].entry.tax_included:
@@ -150,18 +150,18 @@ def _tier_benefits(shop: Shop, lines: list[Line]) -> list[Body]:
         if tiers is None:
             continue
         units = [tier_unit_e4(shop, step, line.list_unit_e4, line.strategy_unit_e4) for step in tiers["steps"]]
-        reached = tier_index(tiers, line.quantity_milli)
+        reached = tier_index(tiers, line.whole_milli)
         better = [index for index in range(reached + 1, len(units)) if units[index] < units[reached]]
         if not better:
             continue
         below_milli = parse_quantity_milli(tiers["steps"][better[0] - 1]["up_to"])
-        is_whole = line.quantity_milli % 1000 == 0
+        is_whole = line.whole_milli % 1000 == 0
         needed_milli = (below_milli // 1000 + 1) * 1000 if is_whole else below_milli + 1
         shown.append(
             {
                 "rule": line.sku,
                 "line": line.id,
-                "quantity_needed": show_quantity(needed_milli - line.quantity_milli),
+                "quantity_needed": show_quantity(needed_milli - line.whole_milli),
                 "unit_price": show_unit(units[better[0]]),
             }
         )

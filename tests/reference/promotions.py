@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tests.reference.allocation import allocate_within
 from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
 from tests.reference.conditions import Turn, facts_of, named_attributes
+from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
 from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
 from tests.reference.scopes import has
@@ -170,22 +171,22 @@ def _apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int],
     limited = [min(reward, line.running) for reward, line in zip(rewards, lines, strict=True)]
     cap = promotion["params"].get("cap")
     if cap is not None and sum(limited) > cap:
-        own_rooms = [min(reward, line.room()) for reward, line in zip(limited, lines, strict=True)]
+        own_rooms = [min(reward, line.room(promotion)) for reward, line in zip(limited, lines, strict=True)]
         return _allocate_to_lines(shop, shown, cap, limited, own_rooms, lines)
     for reward, line in zip(limited, lines, strict=True):
         if reward == 0:
             continue
-        given_back = max(0, reward - line.room())
+        given_back = max(0, reward - line.room(promotion))
         line.adjustments.append({**shown, "amount": -reward})
         if given_back:
-            line.adjustments.append(_give_back(shop, line, given_back))
+            line.adjustments.append(_give_back(shop, line.bound_for(promotion), given_back))
         line.running -= reward - given_back
         line.applied.append(shown["rule"])
     return any(limited)
 
 
 def _apply_across(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line]) -> bool:
-    rooms = [line.room() for line in lines]
+    rooms = [line.room(promotion) for line in lines]
     return _allocate_to_lines(shop, shown, _limited(promotion, amount, lines), [line.running for line in lines], rooms, lines)
 
 
@@ -209,14 +210,14 @@ def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines
     amount = _limited(promotion, amount, lines)
     if amount == 0:
         return False
-    rooms = [line.room() for line in lines]
+    rooms = [line.room(promotion) for line in lines]
     weights = [line.running for line in lines]
     taken, fixed = allocate_within(amount, weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
     outcome.adjustments.append({**shown, "amount": -amount})
     dropped = amount - sum(taken)
     if dropped:
-        # A line without a floor can be fixed too, at nothing left to take; only a floor can have dropped an amount.
-        bound = next(line for i, line in enumerate(lines) if i in fixed and line.bounds.floor is not None)
+        # A line without a bound can be fixed too, at nothing left to take; only a bound can have dropped an amount.
+        bound = next(line.bounds.paid for i, line in enumerate(lines) if i in fixed and line.bounds.paid is not None)
         outcome.adjustments.append(_give_back(shop, bound, dropped))
     for share, line in zip(taken, lines, strict=True):
         if share:
@@ -226,10 +227,17 @@ def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines
     return True
 
 
-def _give_back(shop: Shop, line: Line, amount: int) -> Body:
-    rule = line.bounds.rule_of("floor")
-    revision = shop.revision("guardrails", rule)
-    return {"kind": "guardrail", "rule": rule, "revision": revision, "name": "floor", "amount": amount, "bound": "floor"}
+def _give_back(shop: Shop, bound: Bound | None, amount: int) -> Body:
+    assert bound is not None
+    revision = shop.revision("guardrails", bound.rule)
+    return {
+        "kind": "guardrail",
+        "rule": bound.rule,
+        "revision": revision,
+        "name": bound.name,
+        "amount": amount,
+        "bound": bound.name,
+    }
 
 
 def personal_inputs(shop: Shop, lines: Sequence[Line], outcome: Outcome) -> list[str]:

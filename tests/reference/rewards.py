@@ -117,7 +117,7 @@ def reward_of(shop: Shop, promotion: Body, scope: Sequence[Line], eligible: Sequ
             return Each([shop.round(Fraction(params["amount"] * line.quantity_milli, 1000)) for line in eligible])
         return Each([params["amount"] for _ in eligible]) if per == "line" else Across(params["amount"])
     if kind == "fixed_price":
-        fixed_e4 = parse_unit_e4(params["unit_price"])
+        fixed_e4 = shop.whole(parse_unit_e4(params["unit_price"]))
         return Each([max(0, line.running - shop.round(amount_of(fixed_e4, line.quantity_milli))) for line in eligible])
     ladder = ladder_of(promotion, scope, facts)
     if ladder is None:
@@ -136,10 +136,13 @@ def _percent(shop: Shop, level: str, percent: str, of: str, eligible: Sequence[L
     bases = [_base(shop, line, of) for line in eligible]
     if level == "order":
         return Across(shop.round(sum(bases) * rate))
+    if shop.is_by_unit:
+        by_unit = [shop.round(base * rate * 1000 / line.quantity_milli) for base, line in zip(bases, eligible, strict=True)]
+        return Each([shop.round(Fraction(off * line.quantity_milli, 1000)) for off, line in zip(by_unit, eligible, strict=True)])
     return Each([shop.round(base * rate) for base in bases])
 
 
 def _base(shop: Shop, line: Line, of: str) -> int:
     if of == "list":
-        return shop.round(amount_of(line.list_unit_e4, line.quantity_milli))
+        return shop.round(amount_of(shop.whole(line.list_unit_e4), line.quantity_milli))
     return line.subtotal if of == "initial" else line.running

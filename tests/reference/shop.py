@@ -13,6 +13,7 @@ Documents = Mapping[str, Mapping[str, Body]]
 
 DEFAULT_POLICY: Body = {
     "rounding": "half_up",
+    "rounding_level": "line",
     "percent_base": "running",
     "remainder": "largest",
     "exclusive_wins": False,
@@ -46,6 +47,14 @@ class Shop:
     def round(self, exact: Fraction | int) -> int:
         """Round as the policy says."""
         return rounded(exact, self.policy("rounding"))
+
+    def whole(self, unit_e4: int) -> int:
+        """Round a unit price to a whole minor unit where the policy rounds by unit."""
+        return self.round(Fraction(unit_e4, 10_000)) * 10_000 if self.is_by_unit else unit_e4
+
+    @property
+    def is_by_unit(self) -> bool:
+        return bool(self.policy("rounding_level") == "unit")
 
     def revision(self, resource: str, name: str) -> int:
         """Return the revision of a document; 1 where none is told."""

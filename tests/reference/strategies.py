@@ -1,14 +1,16 @@
 """Step 2: the price of a strategy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from tests.reference.demand import Demand
 from tests.reference.endings import ending_price_e4
-from tests.reference.figures import UNIT_MAX_E4, parse_rate_ppm, parse_unit_e4
-from tests.reference.guardrails import Bounds
+from tests.reference.figures import UNIT_MAX_E4, parse_rate_ppm, parse_unit_e4, show_percent
+from tests.reference.guardrails import Bounds, known_cost_e4
 from tests.reference.scopes import specificity
 from tests.reference.shop import Body, Shop
+from tests.reference.strategy_kinds import KINDS, Asked, Price, demand_index
 
 
 @dataclass(frozen=True)
@@ -18,23 +20,25 @@ class Outcome:
     rule: str
     status: str
     unit_e4: int
+    inputs: Mapping[str, str | int]
     bound: str | None = None
 
 
-def strategy_outcome(shop: Shop, currency: str, sku: str, list_unit_e4: int, bounds: Bounds) -> Outcome | None:
+def strategy_outcome(shop: Shop, currency: str, sku: str, list_unit_e4: int, bounds: Bounds, at_us: int) -> Outcome | None:
     """Price a SKU by its most specific strategy; None where it has none."""
     rule = _winner(shop, currency, sku)
     if rule is None:
         return None
     body = shop.each("strategies")[rule]
-    demand = _demand(shop, currency, sku, body) if body["kind"] == "elasticity" else None
-    priced = _cost_plus(shop, currency, sku, body["params"]) if demand is None else _elasticity(demand, bounds)
-    if isinstance(priced, str):
-        return Outcome(rule, priced, list_unit_e4)
-    price_e4 = shop.round(priced)
+    asked = Asked(shop, currency, sku, list_unit_e4, at_us)
+    demand = _demand(asked, body) if body["kind"] == "elasticity" else None
+    price = _price(asked, body, demand, bounds)
+    if price.exact is None:
+        return Outcome(rule, price.status, list_unit_e4, price.inputs)
+    price_e4 = shop.round(price.exact)
     if price_e4 > UNIT_MAX_E4:
         if bounds.ceiling is None:
-            return Outcome(rule, "no_ceiling", list_unit_e4)
+            return Outcome(rule, "no_ceiling", list_unit_e4, price.inputs)
         price_e4 = bounds.ceiling.unit_e4
     chosen_e4 = None
     if body.get("endings") is not None:
@@ -44,8 +48,21 @@ def strategy_outcome(shop: Shop, currency: str, sku: str, list_unit_e4: int, bou
         chosen_e4 = price_e4 if list_unit_e4 % 10_000 else shop.round(Fraction(price_e4, 10_000)) * 10_000
     clamped_e4 = bounds.clamp_unit(chosen_e4)
     if clamped_e4 == chosen_e4:
-        return Outcome(rule, "ok", chosen_e4)
-    return Outcome(rule, "ok", clamped_e4, "floor" if clamped_e4 > chosen_e4 else "ceiling")
+        return Outcome(rule, price.status, chosen_e4, price.inputs)
+    return Outcome(rule, price.status, clamped_e4, price.inputs, "floor" if clamped_e4 > chosen_e4 else "ceiling")
+
+
+def _price(asked: Asked, body: Body, demand: Demand | str | None, bounds: Bounds) -> Price:
+    if body["kind"] in KINDS:
+        return KINDS[body["kind"]](asked, body["params"])
+    inputs: dict[str, str | int] = {}
+    if body["kind"] == "elasticity":
+        index = demand_index(asked)
+        if index != 1:
+            inputs["demand_index"] = show_percent(int(index * 10_000))
+    assert demand is not None or body["kind"] == "cost_plus"
+    found = _cost_plus(asked.shop, asked.currency, asked.sku, body["params"]) if demand is None else _elasticity(demand, bounds)
+    return Price(None, found, inputs) if isinstance(found, str) else Price(found, "ok", inputs)
 
 
 def _winner(shop: Shop, currency: str, sku: str) -> str | None:
@@ -57,15 +74,8 @@ def _winner(shop: Shop, currency: str, sku: str) -> str | None:
     return min(found)[2] if found else None
 
 
-def _cost_e4(shop: Shop, currency: str, sku: str) -> int | None:
-    for body in shop.each("signals-costs").values():
-        if body["sku"] == sku and body["currency"] == currency:
-            return parse_unit_e4(body["unit_cost"])
-    return None
-
-
 def _cost_plus(shop: Shop, currency: str, sku: str, params: Body) -> Fraction | str:
-    cost_e4 = _cost_e4(shop, currency, sku)
+    cost_e4 = known_cost_e4(shop, currency, sku)
     if cost_e4 is None:
         return "no_cost"
     if params.get("margin") is not None:
@@ -75,22 +85,18 @@ def _cost_plus(shop: Shop, currency: str, sku: str, params: Body) -> Fraction | 
     return Fraction(shop.round(price) + parse_unit_e4(params.get("amount") or "0"))
 
 
-def _demand(shop: Shop, currency: str, sku: str, body: Body) -> Demand | str:
+def _demand(asked: Asked, body: Body) -> Demand | str:
     params = body["params"]
     is_profit = (params.get("objective") or "profit") == "profit"
-    cost_e4 = _cost_e4(shop, currency, sku) if is_profit else 0
+    cost_e4 = known_cost_e4(asked.shop, asked.currency, asked.sku) if is_profit else 0
     if cost_e4 is None:
         return "no_cost"
-    index = Fraction(1)
-    for signal in shop.each("signals-demand").values():
-        if signal["sku"] == sku:
-            index = Fraction(signal["index"])
     return Demand(
         form=params["form"],
         elasticity=Fraction(params["elasticity"]),
         reference_e4=Fraction(parse_unit_e4(params.get("reference_price") or "0")),
         share=Fraction(params.get("reference_share") or "0") / 100,
-        index=index,
+        index=demand_index(asked),
         cost_e4=Fraction(cost_e4 + parse_unit_e4(params.get("stock_value") or "0")),
     )
 

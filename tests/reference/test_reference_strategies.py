@@ -12,7 +12,7 @@ from tests.reference.guardrails import Bound, Bounds
 from tests.reference.shop import Body
 
 COSTS: dict[str, Body] = {"A|USD": {"sku": "A", "currency": "USD", "unit_cost": "700"}}
-OPEN = Bounds(None, None)
+OPEN = Bounds(None, None, None)
 
 
 def strategy(kind: str, params: Body, endings: str | None = None) -> dict[str, Body]:
@@ -41,7 +41,9 @@ def steps(strategies: dict[str, Body], unit: str = "1000", resources: Resources 
     ],
 )
 def test_cost_plus_adds_markup_or_margin_to_cost(params: Body, after: str) -> None:
-    assert steps(strategy("cost_plus", params)) == {"step": "strategy", "rule": "s", "before": "1000", "after": after}
+    found = steps(strategy("cost_plus", params))
+
+    assert found == {"step": "strategy", "rule": "s", "kind": "cost_plus", "before": "1000", "after": after}
 
 
 def test_price_keeps_its_fraction_where_the_list_price_has_one() -> None:
@@ -52,7 +54,7 @@ def test_list_price_stays_without_cost_and_says_so() -> None:
     reply = quote([("A", 1)], {"prices": prices(A="1000"), "strategies": strategy("cost_plus", {"markup": "5"})})
 
     assert line(reply)["price_steps"] == [
-        {"step": "strategy", "rule": "s", "before": "1000", "after": "1000", "status": "no_cost"}
+        {"step": "strategy", "rule": "s", "kind": "cost_plus", "before": "1000", "after": "1000", "status": "no_cost"}
     ]
 
 
@@ -111,7 +113,9 @@ def test_logit_is_solved_where_floats_overflow() -> None:
 def test_bounds_hold_the_strategy_and_stand_in_where_there_is_no_best_price(
     strategies: dict[str, Body], guardrails: dict[str, Body], said: Body
 ) -> None:
-    assert steps(strategies, resources={"guardrails": guardrails}) == {"step": "strategy", "rule": "s", "before": "1000", **said}
+    found = steps(strategies, resources={"guardrails": guardrails})
+
+    assert found == {"step": "strategy", "rule": "s", "kind": "elasticity", "before": "1000", **said}
 
 
 def endings(*wanted: str, direction: str = "nearest") -> Body:
@@ -136,7 +140,8 @@ def test_ending_is_chosen_by_direction(price: int, wanted: list[str], direction:
 
 
 def test_ending_lies_within_the_bounds_or_the_price_stays() -> None:
-    bounds = Bounds(Bound("g", 1_200_0000), Bound("h", 1_250_0000))
+    low = Bound("floor", "g", 1_200_0000)
+    bounds = Bounds(low, low, Bound("ceiling", "h", 1_250_0000))
 
     assert ending_price_e4(endings("99"), 1_204_0000, bounds, None) is None
     assert ending_price_e4(endings("49"), 1_204_0000, bounds, None) == 1_249_0000
@@ -178,5 +183,6 @@ def test_most_specific_strategy_wins_then_the_lower_id() -> None:
     strategies = {"b": one, "a": one, "z": {**one, "scope": only(skus=["A"]), "params": {"markup": "20"}}}
     reply = quote([("A", 1)], {"prices": prices(A="1000"), "strategies": strategies, "signals-costs": COSTS})
 
-    assert line(reply)["price_steps"] == [{"step": "strategy", "rule": "z", "before": "1000", "after": "840"}]
+    step = {"step": "strategy", "rule": "z", "kind": "cost_plus", "before": "1000", "after": "840"}
+    assert line(reply)["price_steps"] == [step]
     assert steps({"b": one, "a": one})["rule"] == "a"

@@ -21,6 +21,11 @@ def instant_us(text: str) -> int:
     return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
 
 
+def local_instant_us(text: str, zone: str) -> int:
+    """Return a local date and time as microseconds since 1970."""
+    return _local_us(datetime.fromisoformat(text), zone)
+
+
 def _local_us(local: datetime, zone: str) -> int:
     return (local.replace(tzinfo=ZoneInfo(zone), fold=0) - EPOCH) // timedelta(microseconds=1)
 

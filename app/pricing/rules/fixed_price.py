@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.money import AMOUNT_E7_MAX, E7, INT64_MAX, Int64s, parse_unit_price_e4, round_div
+from app.pricing.money import AMOUNT_E7_MAX, E7, INT64_MAX, Int64s, parse_unit_price_e4, round_div, to_grain
 from app.pricing.params import ParamProblem, UnitPrice
 from app.pricing.rewards import Level, Reward, Turn
 
@@ -59,7 +59,7 @@ def pack(params: Sequence[Params]) -> Packed:
 
 def reward(packed: Packed, turn: Turn) -> Reward:
     """What the line costs now less round(unit price × quantity), where that is positive."""
-    unit = packed.unit_e4[turn.row][turn.lines.group]
+    unit = to_grain(packed.unit_e4[turn.row], turn.policy.grain_e4, turn.policy.rounding)[turn.lines.group]
     quantity = turn.quantity_milli
     # A price whose amount would pass the bounds lies above any line and does nothing.
     is_bounded = unit <= AMOUNT_E7_MAX // quantity

@@ -6,9 +6,10 @@ from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.facts import Facts
 from app.pricing.money import PPM, UNIT_E4_MAX, Int64s, parse_percent_ppm, parse_unit_price_e4, round_mul_div
 from app.pricing.params import DecimalText, MarkupPercent, ParamProblem, UnitPrice
-from app.pricing.strategy import Floats, Inputs, Proposed, Status, bounded, known
+from app.pricing.strategy import NEVER, Floats, Inputs, Proposed, Status, bounded, known, nearness
 
 KIND: Final = "cost_plus"
 
@@ -57,10 +58,15 @@ def propose(packed: Packed, row: Int64s, inputs: Inputs) -> Proposed:
     numerator, denominator = packed.numerator_ppm[row], packed.denominator_ppm[row]
     is_bounded = cost.astype(np.float64) * numerator / denominator <= UNIT_E4_MAX
     price = round_mul_div(np.where(is_bounded, cost, 0), numerator, denominator, inputs.rounding) + packed.amount_e4[row]
-    unit, status = bounded(price, is_bounded & (price <= UNIT_E4_MAX), inputs)
+    unit, status, _ = bounded(price, is_bounded & (price <= UNIT_E4_MAX), inputs)
     return Proposed(unit, np.where(has_cost, status, Status.NO_COST))
 
 
 def gain(packed: Packed, row: Int64s, inputs: Inputs, unit_e4: Int64s) -> Floats:
-    """Cost-plus knows no demand: the nearer to its price, the better."""
-    return -np.abs(unit_e4 - propose(packed, row, inputs).unit_e4).astype(np.float64)
+    """Cost-plus knows no demand."""
+    return nearness(unit_e4, propose(packed, row, inputs).unit_e4)
+
+
+def instants_s(packed: Packed, row: Int64s, key: Int64s, facts: Facts) -> Int64s:
+    """A price of costs does not change by time alone."""
+    return NEVER

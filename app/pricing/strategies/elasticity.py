@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import numpy as np
 
+from app.pricing.facts import Facts
 from app.pricing.money import (
     E4,
     UNIT_E4_MAX,
@@ -25,7 +26,7 @@ from app.pricing.money import (
     round_up_where,
 )
 from app.pricing.params import DecimalText, ParamProblem, UnitPrice
-from app.pricing.strategy import Floats, Inputs, Proposed, Status, bounded, known
+from app.pricing.strategy import ABSENT, NEVER, Figure, Floats, Form, Inputs, Proposed, Status, bounded, known
 
 KIND: Final = "elasticity"
 _ISO_ELASTIC: Final = 0
@@ -103,11 +104,10 @@ def propose(packed: Packed, row: Int64s, inputs: Inputs) -> Proposed:
     for number, formula in ((_ISO_ELASTIC, _iso_elastic), (_LINEAR, _linear), (_LOGIT, _logit)):
         at = np.flatnonzero(form == number)
         if at.size:
-            own = Inputs(
-                inputs.cost_e4[at], inputs.demand_e4[at], type(inputs.bounds)(*(f[at] for f in inputs.bounds)), inputs.rounding
-            )
-            unit[at], status[at] = formula(packed, row[at], cost[at], own)
-    return Proposed(unit, np.where(has_cost, status, Status.NO_COST))
+            proposed = formula(packed, row[at], cost[at], inputs.only(at))
+            unit[at], status[at] = proposed.unit_e4, proposed.status
+    index = Figure("demand_index", Form.INDEX, np.where(inputs.demand_e4 == E4, ABSENT, inputs.demand_e4))
+    return Proposed(unit, np.where(has_cost, status, Status.NO_COST), (index,))
 
 
 def _cost_e4(packed: Packed, row: Int64s, inputs: Inputs) -> Int64s:
@@ -122,7 +122,7 @@ def _iso_elastic(packed: Packed, row: Int64s, cost_e4: Int64s, inputs: Inputs) -
     divisor = np.where(is_elastic, steepness - E4, 1)
     is_bounded = is_elastic & (cost_e4.astype(np.float64) * steepness / divisor <= UNIT_E4_MAX)
     price = round_mul_div(np.where(is_bounded, cost_e4, 0), steepness, divisor, inputs.rounding)
-    unit, status = bounded(price, is_bounded & (price <= UNIT_E4_MAX), inputs)
+    unit, status, _ = bounded(price, is_bounded & (price <= UNIT_E4_MAX), inputs)
     # Without a cost the optimum of elastic demand runs to zero: the floor is the answer, if there is one.
     is_free = is_elastic & (cost_e4 == 0)
     has_floor = inputs.bounds.floor_rule >= 0
@@ -171,3 +171,8 @@ def gain(packed: Packed, row: Int64s, inputs: Inputs, unit_e4: Int64s) -> Floats
             1.0 / (1.0 + np.exp(slope * price - utility)),
         )
     return np.asarray((price - _cost_e4(packed, row, inputs)) * quantity, np.float64)
+
+
+def instants_s(packed: Packed, row: Int64s, key: Int64s, facts: Facts) -> Int64s:
+    """It changes with the season alone, of which the book knows."""
+    return NEVER

@@ -56,6 +56,36 @@ DOCUMENTS: dict[str, list[dict[str, Any]]] = {
             "params": {"form": "iso_elastic", "elasticity": "-2.4", "reference_price": "1299"},
             "endings": "us",
         },
+        {
+            "id": "s3",
+            "kind": "competitor",
+            "scope": {},
+            "currency": "USD",
+            "params": {
+                "against": "weighted",
+                "weights": [{"competitor": "a", "weight": "2"}],
+                "in_stock_only": True,
+                "max_age_hours": 9,
+            },
+        },
+        {
+            "id": "s4",
+            "kind": "lifecycle",
+            "scope": SCOPE,
+            "currency": "USD",
+            "params": {"stages": [{"stage": "exit", "from": "2026-01-01T00:00:00Z", "unit_price": "5"}]},
+        },
+    ],
+    "ladders": [
+        {"id": "l1", "currency": "USD", "rungs": [{"sku": "A-1"}, {"sku": "A-2", "gap_amount": "5", "low_percent": "90"}]}
+    ],
+    "seasons": [
+        {
+            "id": "w1",
+            "scope": SCOPE,
+            "timezone": "UTC",
+            "periods": [{"from": "2026-01-05T00:00:00", "to": "2026-01-12T00:00:00", "index": "1.5"}],
+        }
     ],
     "attributes": [{"id": "age", "type": "integer", "personal": True}, {"id": "club", "type": "string"}],
     "sale-prices": [

@@ -25,7 +25,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"WHETSTONE-1000": 1, "KNIFE-CHEF-21": 1, "COFFEE-DAWN": "2.5"}}),
     (WEEKDAY, {"lines": {"TIN-LOAF-L": 1, "ROPE-STAT-10": "60.5"}, "customer": {"level": "gold", "attributes": {"club_years": 12}, "orders": 7}}),
     (SATURDAY, {"lines": {"STOVE-WOOD": 1, "NAPKIN-4-OAT": 1, "WAX-BOOT": 1}, "store": "old-mill", "customer": {"segments": ["local"]}}),
-    ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1}}),
+    ("2026-11-27T17:00:00Z", {"lines": {"DUTCH-OVEN-5": 1, "DUTCH-OVEN-3": 1}}),
     ("2027-06-26T10:00:00Z", {"lines": {"HAMMOCK-SAGE": 1}}),
     ("2027-09-10T12:00:00Z", {"lines": {"TEA-MINT": "0.1"}}),
     (WEEKDAY, {"lines": {"MAT-AIR-R": 1, "FLASK-VAC-10": 1, "SANDAL-RIVER-40": 1, "SALT-FLAKE": "350.5", "TENT-HERON-2P": 1}}),
@@ -33,6 +33,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (NIGHT, {"lines": {"CANDLE-BEES-L": 2}}),
     (WEEKDAY, {"lines": {"LANTERN-GAS-BLACK": 2, "TABLE-ROLL-S": 1}, "currency": "EUR"}),
     (WEEKDAY, {"lines": {"PEPPER-BLACK": 40, "TRAILMIX": "0.4", "BOOK-KNOTS": 1, "HEADLAMP-350": 1, "LANTERN-LED-SAGE": 1, "SKILLET-26": 1}}),
+    (WEEKDAY, {"lines": {"HEADLAMP-600": 1, "FILTER-HOLLOW": 1, "MITTS-FELT-L": 1, "SAW-FOLD": 1, "BOTTLE-STEEL-07": 1}}),
     (WEEKDAY, {"lines": {"BAG-DOWN-0": 1, "MILL-COFFEE": 1}, "customer": {"segments": ["vip"]}}),
     (WEEKDAY, {"lines": {"MUG-ENAMEL-RUST": 96}, "channel": "wholesale", "customer": {"segments": ["trade"]}}),
     (WEEKDAY, {"lines": {"PEELER": 1, "WHISK": 1}, "codes": ["WELCOME10"], "customer": {"orders": 0}}),
@@ -111,8 +112,35 @@ def test_every_sale_price_applies_to_some_basket(quotes: list[dict[str, Any]]) -
     assert rules_of(quotes, "sale") == ids("sale-prices")
 
 
+def test_every_bound_holds_some_line(quotes: list[dict[str, Any]]) -> None:
+    lines = [line for quote in quotes for line in quote["lines"]]
+
+    held = {one["bound"] for line in lines for one in (*line["price_steps"], *line["adjustments"]) if "bound" in one}
+    assert held >= {"floor", "min_margin", "max_discount", "map"}
+
+
 def test_every_strategy_prices_some_basket(quotes: list[dict[str, Any]]) -> None:
     assert rules_of(quotes, "strategy") == ids("strategies")
+
+
+def test_every_ladder_moves_some_price(quotes: list[dict[str, Any]]) -> None:
+    assert rules_of(quotes, "ladder") == ids("ladders")
+
+
+def test_strategies_price_by_the_facts_of_the_shop(quotes: list[dict[str, Any]]) -> None:
+    found = {line["sku"]: line["price_steps"][0] for quote in quotes for line in quote["lines"] if line["price_steps"]}
+    after = {sku: (step["after"], step.get("inputs")) for sku, step in found.items()}
+
+    # 7250 · 0.99 = 7177.5 and 4400 + 0.6 · (900 − 250) = 4790, to the next 99; 4900 · 0.92 = 4508
+    assert after["HEADLAMP-600"] == ("7199", {"competitor": "trailhouse", "reference_price": "7250", "observations": 2})
+    assert after["FILTER-HOLLOW"] == ("4799", {"reference_price": "4400", "worth": "390"})
+    assert after["SAW-FOLD"] == ("4499", {"stage": "introduction"})
+    # 14 to sell where 0.03 · 1.2 · 400 = 14.4 would be: the list price stands
+    assert after["MITTS-FELT-L"] == ("4200", {"stock": "19", "days": 400, "percent": "100"})
+    # 2700 and 600 more
+    assert after["BOTTLE-STEEL-07"] == ("3300", None)
+    # (0 + 8900 · (1 + 1.25 / 1.6)) / 2
+    assert after["MILL-COFFEE"] == ("7927", {"demand_index": "1.25"})
 
 
 def test_every_price_list_is_seen_by_some_basket(quotes: list[dict[str, Any]]) -> None:

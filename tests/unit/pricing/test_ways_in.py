@@ -174,7 +174,7 @@ def _lines_of(priced: Priced) -> LineLevel:
         lines.subtotal_minor,
         priced.total_minor,
         lines.lowest_minor,
-        lines.bounds.floor_rule,
+        lines.lowest_rule,
         np.asarray(lines.sale >= 0, np.bool_),
         priced.is_exclusively_taken,
     )

@@ -6,10 +6,12 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.catalog.guardrails import GUARDRAILS
+from app.catalog.ladders import LADDERS
 from app.catalog.policy import POLICY
 from app.catalog.prices import PRICE_LISTS, PRICES
 from app.catalog.products import ATTRIBUTES, PRODUCTS
 from app.catalog.sale_prices import SALE_PRICES
+from app.catalog.seasons import SEASONS
 from app.catalog.strategies import ENDINGS, STRATEGIES
 from app.promotions.campaigns import CAMPAIGNS
 from app.promotions.coupons import COUPONS
@@ -50,6 +52,30 @@ BAD_PATTERNS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"weekly": WEEKENDS, "rrule": DAILY}, "schedule.rrule"),
     ({"holidays": {"country": "US"}, "festival": {"name": "qixi"}}, "schedule.festival"),
 )
+
+
+COMPETITOR = COST_PLUS | {"kind": "competitor", "params": {"against": "lowest"}}
+VALUE = COST_PLUS | {
+    "kind": "value",
+    "params": {"reference_price": "1000", "differences": [{"name": "Lasts longer", "amount": "-1"}]},
+}
+MARKDOWN = COST_PLUS | {
+    "kind": "markdown",
+    "params": {"target_units": "5", "by": "2026-12-01T00:00:00+01:00", "elasticity": "-2"},
+}
+STAGE = {"stage": "exit", "from": "2026-01-01T00:00:00Z", "percent": "50"}
+LIFECYCLE = COST_PLUS | {"kind": "lifecycle", "params": {"stages": [STAGE]}}
+LADDER = {"currency": "USD", "rungs": [{"sku": "A"}, {"sku": "B", "gap_percent": "10"}]}
+PERIOD = {"from": "2026-01-05T00:00:00", "to": "2026-01-12T00:00:00", "index": "1.5"}
+SEASON = {"timezone": "Europe/Berlin", "periods": [PERIOD]}
+
+
+def with_params(body: dict[str, Any], **params: Any) -> dict[str, Any]:
+    return body | {"params": body["params"] | params}
+
+
+def rungs(*more: dict[str, Any]) -> dict[str, Any]:
+    return LADDER | {"rungs": [{"sku": "A"}, *more]}
 
 
 def condition(leaf: Any) -> dict[str, Any]:
@@ -102,6 +128,8 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     (PRICES, tiers((0, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
     (PRICES, tiers((1.5, "2"), (None, "1")), {"tiers.steps[0].up_to"}),
     (PRICES, tiers(("1.0001", "2"), (None, "1")), {"tiers.steps[0].up_to"}),
+    (PRICES, PRICE | {"tiers": {"mode": "volume", "mix": "", "steps": [{"up_to": None, "unit_price": "1"}]}}, {"tiers.mix"}),
+    (PRICES, PRICE | {"tiers": {"mode": "volume", "mix": 1, "steps": [{"up_to": None, "unit_price": "1"}]}}, {"tiers.mix"}),
     (SALE_PRICES, {"name": "S", "scope": {}}, {"unit_price"}),
     (SALE_PRICES, SALE | {"unit_price": "1", "currency": "USD"}, {"percent"}),
     (SALE_PRICES, SALE | {"percent": "100.0001"}, {"percent"}),
@@ -120,11 +148,16 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
     *((SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", **pattern}}, {path}) for pattern, path in BAD_PATTERNS),
     (GUARDRAILS, {"scope": {}, "currency": "USD"}, {"floor"}),
     (GUARDRAILS, GUARDRAIL | {"ceiling": "9.9999"}, {"ceiling"}),
-    (
-        GUARDRAILS,
-        GUARDRAIL | {"min_margin": "10", "map": "1", "max_discount": "1", "max_change": {}},
-        {"min_margin", "map", "max_discount", "max_change"},
-    ),
+    (GUARDRAILS, {"scope": {}, "currency": "USD", "map": "10", "ceiling": "9"}, {"ceiling"}),
+    (GUARDRAILS, GUARDRAIL | {"min_margin": "100"}, {"min_margin"}),
+    (GUARDRAILS, GUARDRAIL | {"min_margin": "-1"}, {"min_margin"}),
+    (GUARDRAILS, GUARDRAIL | {"max_discount": "100.0001"}, {"max_discount"}),
+    (GUARDRAILS, GUARDRAIL | {"max_discount": 40}, {"max_discount"}),
+    (GUARDRAILS, GUARDRAIL | {"map": "1e3"}, {"map"}),
+    (GUARDRAILS, GUARDRAIL | {"max_change": {}}, {"max_change.percent", "max_change.days"}),
+    (GUARDRAILS, GUARDRAIL | {"max_change": {"percent": "101", "days": 1}}, {"max_change.percent"}),
+    (GUARDRAILS, GUARDRAIL | {"max_change": {"percent": "10", "days": 0}}, {"max_change.days"}),
+    (GUARDRAILS, GUARDRAIL | {"max_change": {"percent": "10", "days": 3651}}, {"max_change.days"}),
     (GUARDRAILS, GUARDRAIL | {"scope": {"include": {"skus": ["A", "B", "C", "!"]}}}, {"scope.include.skus[3]"}),
     (GUARDRAILS, GUARDRAIL | {"scope": {"include": {"attributes": {"colour": []}}}}, {"scope.include.attributes.colour"}),
     (STRATEGIES, COST_PLUS | {"kind": "magic"}, {"kind"}),
@@ -142,11 +175,53 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
         COST_PLUS | {"kind": "elasticity", "params": {"form": "logit", "elasticity": "-2", "reference_price": "1"}},
         {"params.reference_share"},
     ),
+    (STRATEGIES, with_params(COMPETITOR, against="not a name"), {"params.against"}),
+    (STRATEGIES, with_params(COMPETITOR, percent="0"), {"params.percent"}),
+    (STRATEGIES, with_params(COMPETITOR, amount="-1"), {"params.amount"}),
+    (STRATEGIES, with_params(COMPETITOR, max_age_hours=0), {"params.max_age_hours"}),
+    (STRATEGIES, with_params(COMPETITOR, against="weighted"), {"params.weights"}),
+    (STRATEGIES, with_params(COMPETITOR, weights=[{"competitor": "a", "weight": "1"}]), {"params.weights"}),
+    (
+        STRATEGIES,
+        with_params(COMPETITOR, against="weighted", weights=[{"competitor": "a", "weight": "0"}]),
+        {"params.weights[0].weight"},
+    ),
+    (
+        STRATEGIES,
+        with_params(COMPETITOR, against="weighted", weights=[{"competitor": "a", "weight": "1"}] * 2),
+        {"params.weights[1].competitor"},
+    ),
+    (STRATEGIES, with_params(COMPETITOR, otherwise="keep"), {"params.otherwise"}),
+    (STRATEGIES, with_params(VALUE, share="100.1"), {"params.share"}),
+    (
+        STRATEGIES,
+        with_params(VALUE, differences=[{"name": "", "amount": "1.00001"}]),
+        {"params.differences[0].name", "params.differences[0].amount"},
+    ),
+    (STRATEGIES, with_params(VALUE, differences=[{"name": "x", "amount": "1"}] * 101), {"params.differences"}),
+    (STRATEGIES, with_params(MARKDOWN, by="2026-12-01"), {"params.by"}),
+    (STRATEGIES, with_params(MARKDOWN, elasticity="-0.009"), {"params.elasticity"}),
+    (STRATEGIES, with_params(MARKDOWN, daily_units="0"), {"params.daily_units"}),
+    (STRATEGIES, with_params(MARKDOWN, target_units=1.5), {"params.target_units"}),
+    (STRATEGIES, with_params(LIFECYCLE, stages=[]), {"params.stages"}),
+    (STRATEGIES, with_params(LIFECYCLE, stages=[STAGE, STAGE]), {"params.stages[1].from"}),
+    (STRATEGIES, with_params(LIFECYCLE, stages=[STAGE | {"unit_price": "5"}]), {"params.stages[0].percent"}),
+    (LADDERS, LADDER | {"rungs": []}, {"rungs"}),
+    (LADDERS, rungs({"sku": "A"}), {"rungs[1].sku"}),
+    (LADDERS, LADDER | {"rungs": [{"sku": "A", "gap_amount": "5"}]}, {"rungs[0].gap_amount"}),
+    (LADDERS, rungs({"sku": "B", "gap_amount": "5", "gap_percent": "5"}), {"rungs[1].gap_percent"}),
+    (LADDERS, rungs({"sku": "B", "gap_percent": "1000.1"}), {"rungs[1].gap_percent"}),
+    (LADDERS, rungs({"sku": "B", "low_percent": "50", "high_percent": "49"}), {"rungs[1].high_percent"}),
+    (LADDERS, LADDER | {"reference": "cost"}, {"reference"}),
+    (SEASONS, SEASON | {"periods": [PERIOD | {"index": "0"}]}, {"periods[0].index"}),
+    (SEASONS, SEASON | {"periods": [PERIOD, PERIOD]}, {"periods"}),
+    (SEASONS, SEASON | {"periods": [PERIOD | {"to": PERIOD["from"]}]}, {"periods"}),
+    (SEASONS, SEASON | {"timezone": "Mars/Olympus"}, {"timezone"}),
     (ENDINGS, ENDING | {"bands": []}, {"bands"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9x"]}]}, {"bands[1].endings[0]"}),
     (ENDINGS, ENDING | {"bands": [{"up_to": 5, "endings": ["9"]}, {"up_to": 5, "endings": ["9"]}]}, {"bands[1].up_to"}),
     (POLICY, {"selection": "best"}, {"selection"}),
-    (POLICY, {"rounding_level": "unit", "cash_rounding": 0}, {"rounding_level", "cash_rounding"}),
+    (POLICY, {"rounding_level": "order", "cash_rounding": 0}, {"rounding_level", "cash_rounding"}),
     (POLICY, {"cash_rounding": {}}, {"cash_rounding"}),
     (POLICY, {"cash_rounding": {"CHF": "5"}}, {"cash_rounding.CHF"}),
     (POLICY, {"cash_rounding": {"XXZ": 5}}, {"cash_rounding.XXZ"}),
@@ -253,6 +328,14 @@ def test_each_mistake_is_told_by_its_place(resource: Resource, body: dict[str, A
         (SALE_PRICES, SALE | {"schedule": {"timezone": "UTC", "festival": {"name": "mid_autumn", "days_before": 7}}}),
         (GUARDRAILS, GUARDRAIL | {"ceiling": "10", "map": None}),
         (STRATEGIES, COST_PLUS),
+        (STRATEGIES, COMPETITOR),
+        (STRATEGIES, with_params(COMPETITOR, against="weighted", weights=[{"competitor": "a", "weight": "0.5"}])),
+        (STRATEGIES, VALUE),
+        (STRATEGIES, MARKDOWN),
+        (STRATEGIES, with_params(MARKDOWN, target_units=5, daily_units=2)),
+        (STRATEGIES, LIFECYCLE),
+        (LADDERS, LADDER),
+        (SEASONS, SEASON),
         (ENDINGS, ENDING),
         (POLICY, {"selection": "priority", "rounding_level": "line", "cash_rounding": None}),
         (POLICY, {"cash_rounding": 5, "points": {"USD": {"worth": "0.3"}}}),
