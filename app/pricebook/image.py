@@ -26,6 +26,7 @@ from app.pricing.facts import Facts, Rivals
 from app.pricing.funding import Funding
 from app.pricing.guardrails import Field, Guardrails
 from app.pricing.ladders import Ladders
+from app.pricing.parts import PartMembers, Parts
 from app.pricing.points import Program
 from app.pricing.policy import Policy
 from app.pricing.price_lists import PriceEntries, PriceLists
@@ -38,6 +39,7 @@ from app.pricing.scope import Assortment, ScopeIndex
 from app.pricing.seasons import Seasons
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import StrategyTable
+from app.pricing.unit_limits import UnitLimits
 from app.pricing.vocabulary import Attribute, Type, Vocabulary
 
 _CLASSES: Final[dict[str, Any]] = {
@@ -57,6 +59,8 @@ _CLASSES: Final[dict[str, Any]] = {
         Policy,
         PriceEntries,
         PriceLists,
+        PartMembers,
+        Parts,
         Program,
         Promotions,
         Rivals,
@@ -66,6 +70,7 @@ _CLASSES: Final[dict[str, Any]] = {
         Seasons,
         Steps,
         StrategyTable,
+        UnitLimits,
         *(
             one
             for module in (*KINDS.values(), *STRATEGIES.values())

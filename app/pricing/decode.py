@@ -25,25 +25,29 @@ def decode_params(kind: type[Any], body: Mapping[str, Any]) -> Any:
     values = {}
     for wire, value in body.items():
         inner = nested.get(wire)
-        values[names[wire]] = tuple(decode_params(inner, one) for one in value) if inner and value is not None else value
+        values[names[wire]] = value if inner is None or value is None else _decoded(inner, value)
     return kind(**values)
+
+
+def _decoded(kind: type[Any], value: Any) -> Any:
+    return decode_params(kind, value) if isinstance(value, Mapping) else tuple(decode_params(kind, one) for one in value)
 
 
 @cache
 def _shape(kind: Any) -> tuple[dict[str, str], dict[str, type[Any]]]:
-    """Field names by wire name, and the dataclass of the elements where a field is a tuple of dataclasses."""
+    """Field names by wire name, and the dataclass where a field is one or a tuple of them."""
     hints = get_type_hints(kind)
     names = {wire_name(field.name): field.name for field in fields(kind)}
-    nested = {wire: inner for wire, name in names.items() if (inner := _element(hints[name])) is not None}
+    nested = {wire: inner for wire, name in names.items() if (inner := _inner(hints[name])) is not None}
     return names, nested
 
 
-def _element(hint: Any) -> type[Any] | None:
+def _inner(hint: Any) -> type[Any] | None:
     if get_origin(hint) is Annotated:
-        return _element(get_args(hint)[0])
+        return _inner(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
-        return next((found for one in get_args(hint) if (found := _element(one))), None)
+        return next((found for one in get_args(hint) if (found := _inner(one))), None)
     if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
         element: type[Any] = get_args(hint)[0]
         return element
-    return None
+    return hint if isinstance(hint, type) and is_dataclass(hint) else None

@@ -4,7 +4,7 @@ A kind's parameters are a frozen dataclass whose fields are annotated with these
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from app.pricing.money import AMOUNT_MINOR_MAX
 
@@ -24,6 +24,11 @@ class Bounds:
 
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeShape:
+    """The products that a rule may touch, as `include` and `exclude`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ AmountMinor = Annotated[int, Bounds(0, AMOUNT_MINOR_MAX)]
 PositiveAmountMinor = Annotated[int, Bounds(1, AMOUNT_MINOR_MAX)]
 Sku = Annotated[str, Identifier()]
 Times = Annotated[int, Bounds(1, 1_000_000)]
+SetUnits = Annotated[int, Bounds(1, 1_000)]
+ScopeBody = Annotated[dict[str, Any], ScopeShape()]
 
 # A message about one field of the parameters: (path inside the parameters, what is wrong).
 ParamProblem = tuple[str, str]

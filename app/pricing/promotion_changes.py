@@ -69,6 +69,7 @@ def splice_promotions(old: Promotions, new: Promotions, edit: Edit, removed: Int
             packed=packed,
             scopes=scopes,
             order_scopes=order_scopes,
+            parts=joined_table(edit, old.parts, new.parts),
             schedule=splice_schedules(edit, old.schedule, new.schedule),
             conditions=splice_conditions(edit, old.conditions, new.conditions),
             funding=splice_funding(edit, old.funding, new.funding),

@@ -9,9 +9,10 @@ from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_co
 from app.pricing.decode import decode_params
 from app.pricing.funding import Funding, pack_funding
 from app.pricing.money import Bools, Int64s
+from app.pricing.parts import Parts, pack_parts
 from app.pricing.rewards import Kind, Level
 from app.pricing.schedule import Intervals, ScheduleError, ScheduleTable, compile_schedule, pack_schedules
-from app.pricing.scope import Assortment, Scope, ScopeIndex, compile_scope, index_scopes, only_listed
+from app.pricing.scope import Assortment, Reach, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary
 
 ANY_CURRENCY: Final = -1
@@ -43,12 +44,14 @@ class Promotions(NamedTuple):
     is_local: Bools  # what it takes of a line depends on the context and that line alone
     is_by_line: Bools  # of the line promotions: lines of its scope need not take their turns together
     needs_order: Bools  # a line promotion with a condition on the order's amounts
+    uses_units: Bools  # units of lines serve its sets, and no other's
     kind: Int64s
     kind_row: Int64s
     kinds: tuple[str, ...]
     packed: tuple[Any, ...]  # by kind
     scopes: ScopeIndex  # lists what needs no code
     order_scopes: ScopeIndex  # of these only the order and shipping promotions
+    parts: Parts  # of scopes, for the kinds whose parameters name further ones
     schedule: ScheduleTable
     conditions: ConditionTable
     funding: Funding
@@ -77,13 +80,14 @@ class Piece(NamedTuple):
     params: Any
     tree: Tree
     intervals: Intervals | None
-    scope: Scope
+    reach: Reach
     personal_inputs: tuple[str, ...]
     reward_inputs: tuple[str, ...]
     is_contextual: bool
     is_local: bool
     is_by_line: bool
     needs_order: bool
+    uses_units: bool
 
 
 def read_promotion(
@@ -119,14 +123,20 @@ def read_promotion(
         params,
         tree,
         intervals,
-        compile_scope(body.get("scope"), assortment),
+        reach_of(kind, params, body, assortment),
         tuple(sorted(looked_at | set(reward_inputs))),
         reward_inputs,
         is_contextual,
         is_contextual and level == "line" and kind.is_local(params),
         level == "line" and kind.is_by_line(params) and not any(node.is_running for node in tree),
         needs_order,
+        kind.uses_units(params),
     )
+
+
+def reach_of(kind: Kind, params: Any, body: Mapping[str, Any], assortment: Assortment) -> Reach:
+    """What a promotion of a kind may touch."""
+    return kind.reach(params, compile_scope(body.get("scope"), assortment), lambda scope: compile_scope(scope, assortment))
 
 
 def pack_promotions(
@@ -160,7 +170,7 @@ def pack_promotions(
 
     requires_code = flags(body.get("requires_code") for body in bodies)
     is_beyond_lines = flags(piece.level != "line" for piece in ordered)
-    scopes = index_scopes([piece.scope for piece in ordered], n_skus, is_listed=~requires_code)
+    scopes = index_scopes([piece.reach.scope for piece in ordered], n_skus, is_listed=~requires_code)
     return Promotions(
         id=tuple(ids),
         name=tuple(body["name"] for body in bodies),
@@ -183,12 +193,14 @@ def pack_promotions(
         is_local=flags(piece.is_local for piece in ordered),
         is_by_line=flags(piece.is_by_line for piece in ordered),
         needs_order=flags(piece.needs_order for piece in ordered),
+        uses_units=flags(piece.uses_units for piece in ordered),
         kind=numbers(number_of_kind[body["kind"]] for body in bodies),
         kind_row=numbers(kind_row),
         kinds=kind_names,
         packed=tuple(kinds[name].pack(params) for name, params in zip(kind_names, params_of_kind, strict=True)),
         scopes=scopes,
         order_scopes=only_listed(scopes, ~requires_code & is_beyond_lines),
+        parts=pack_parts([piece.reach.parts for piece in ordered]),
         schedule=pack_schedules([piece.intervals for piece in ordered]),
         conditions=pack_conditions([piece.tree for piece in ordered]),
         funding=pack_funding([body.get("funding") or () for body in bodies]),

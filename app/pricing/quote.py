@@ -147,6 +147,7 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.is_on_sale,
         level.running_minor.copy(),
         level.is_exclusively_taken,
+        np.zeros(level.basket.size, np.int64),  # no order promotion makes sets
     )
     work = Work(book.promotions, KINDS, facts, lines, _orders(book, baskets, contexts, context, first_line), book.policy)
     outcome = stack(work, apps)
@@ -216,6 +217,7 @@ def _lines(prices: LinePrices) -> Lines:
         prices.sale >= 0,
         prices.subtotal_minor.copy(),
         np.zeros(prices.basket.size, np.bool_),
+        np.zeros(prices.basket.size, np.int64),
         prices.shown_lowest_minor,
         None if prices.shown_lowest_minor is None else prices.bounds.floor_rule,
     )

@@ -3,26 +3,44 @@
 An application is a promotion in a basket, its pairs are the lines of its scope.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from app.pricing.groups import Groups
-from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s, format_decimal
+from app.pricing.money import (
+    AMOUNT_E7_MAX,
+    AMOUNT_MINOR_MAX,
+    E7,
+    INT64_MAX,
+    MILLI,
+    Bools,
+    Int64s,
+    format_decimal,
+    round_div,
+    to_grain,
+)
 from app.pricing.params import ParamProblem
+from app.pricing.parts import Parts, mask_of
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
+from app.pricing.scope import Reach, Scope
 from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
+from app.pricing.units import whole_units
 
 type Level = Literal["line", "order", "shipping"]
+Allocate = Literal["amount", "quantity", "even"]
+type FindScope = Callable[[Mapping[str, Any] | None], Scope]
 
 BASE_RUNNING: Final = 0
 BASE_INITIAL: Final = 1
 BASE_LIST: Final = 2
 BASE_POLICY: Final = 3
 ABSENT: Final = -1
+ALL_UNITS: Final = -1
+BY_RUNNING: Final = -1
 
 
 class Turn(NamedTuple):
@@ -35,6 +53,26 @@ class Turn(NamedTuple):
     of_lines: Lines
     of_orders: Orders
     policy: Policy
+    rule: Int64s  # (n_apps,) row among all promotions
+    parts: Parts
+    is_eligible: Bools | None  # (n_pairs,) None: every line is, or it is asked before that is known
+
+    @property
+    def units(self) -> Int64s:
+        """The whole units of each line that is eligible (n_pairs,)."""
+        units = whole_units(self.quantity_milli)
+        return units if self.is_eligible is None else units * self.is_eligible
+
+    @property
+    def available_units(self) -> Int64s:
+        """Those of them that have not served a set (n_pairs,)."""
+        left = whole_units(self.quantity_milli) - self.of_lines.served_milli[self.line] // MILLI
+        return left if self.is_eligible is None else left * self.is_eligible
+
+    @property
+    def part_mask(self) -> Int64s:
+        """Which parts of the promotion's scope each line is in, as bits (n_pairs,)."""
+        return mask_of(self.parts, self.rule[self.lines.group], self.of_lines.sku_row[self.line])
 
     @property
     def running_minor(self) -> Int64s:
@@ -80,6 +118,11 @@ class Reward(NamedTuple):
     down_to_minor: Int64s | None = None  # (n_pairs,) an amount that the line comes down to, where it lies above
     across_minor: Int64s | None = None  # (n_apps,)
     cap_minor: Int64s | None = None  # (n_apps,) bound of the discount over the basket
+    units_milli: Int64s | None = (
+        None  # (n_pairs,) how much of the line gets the percentage or comes down; ALL_UNITS: its quantity
+    )
+    weight: Int64s | None = None  # (n_pairs,) what the amount across is allocated by; BY_RUNNING: the running amount
+    served_milli: Int64s | None = None  # (n_pairs,) units that serve a set when the promotion applies
     is_given: Bools | None = None  # (n_apps,) an order promotion applies although it takes no amount
     offer: Offer | None = None
 
@@ -105,6 +148,12 @@ class Kind(Protocol):
 
         A quantity or a figure of the customer is known before, a running spend is not; an amount across lines or a cap ties lines together.
         """
+
+    def uses_units(self, params: Any) -> bool:
+        """Whether units of lines serve its sets, and no other set after that."""
+
+    def reach(self, params: Any, scope: Scope, find: FindScope) -> Reach:
+        """What the promotion may touch, given its own scope, and the further scopes that its parameters name: `find` compiles them."""
 
     def personal_inputs(self, params: Any) -> tuple[str, ...]:
         """The personal attributes that the reward itself looks at."""
@@ -135,6 +184,41 @@ def caps_of(cap_minor: Int64s, row: Int64s) -> Int64s | None:
     """The caps of the applications (n_apps,), None where not one of them has any."""
     caps = cap_minor[row]
     return caps if (caps < AMOUNT_MINOR_MAX).any() else None
+
+
+def down_to(unit_e4: Int64s, quantity_milli: Int64s, policy: Policy) -> Int64s:
+    """What quantities (n_pairs,) cost at unit prices, rounded; a price whose amount would pass the bounds lies above any line."""
+    unit_e4 = to_grain(unit_e4, policy.grain_e4, policy.rounding)
+    is_bounded = unit_e4 <= AMOUNT_E7_MAX // np.maximum(quantity_milli, 1)
+    amount = round_div(np.where(is_bounded, unit_e4, 0) * quantity_milli, E7, policy.rounding)
+    return np.where(is_bounded, amount, INT64_MAX)
+
+
+_ALLOCATE: Final[dict[Allocate, int]] = {"amount": 0, "quantity": 1, "even": 2}
+
+
+def pack_allocate(values: Sequence[Allocate]) -> Int64s:
+    """Lay out `allocate` of rows 0, 1, ..."""
+    return np.array([_ALLOCATE[value] for value in values], np.int64)
+
+
+def check_allocate(allocate: Allocate, level: Level, *, has_amount: bool) -> list[ParamProblem]:
+    """A percentage on each line is not allocated."""
+    if allocate != "amount" and level == "line" and not has_amount:
+        return [("allocate", "there is nothing to allocate: a percentage is taken of each line")]
+    return []
+
+
+def weights(allocate: Int64s, turn: Turn, *, by_amount: Int64s | None, by_quantity: Int64s) -> Int64s | None:
+    """What amounts across are allocated by (n_pairs,), `allocate` (n_apps,) being how. None: all by the running amount.
+
+    `by_amount` (n_pairs,) stands for the running amount where a kind has amounts of its own.
+    """
+    if by_amount is None and not allocate.any():
+        return None
+    how = allocate[turn.lines.group]
+    amount = np.full(how.size, BY_RUNNING) if by_amount is None else by_amount
+    return np.where(how == 1, by_quantity, np.where(how == 2, by_quantity > 0, amount))
 
 
 class Steps(NamedTuple):

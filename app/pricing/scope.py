@@ -50,6 +50,33 @@ class Scope(NamedTuple):
     specificity: Int64s | int  # of each of `rows`, or of the whole when it is the same for all
 
 
+class Reach(NamedTuple):
+    """What a promotion may touch, and the scopes that its parameters tell apart in it."""
+
+    scope: Scope
+    parts: tuple[Scope, ...] = ()
+
+
+def union(one: Scope, other: Scope) -> Scope:
+    """The SKUs of either scope; how specific they are is lost."""
+    if one.is_open and other.is_open:
+        return Scope(True, _NONE, np.intersect1d(one.excluded, other.excluded, assume_unique=True), 0)
+    if one.is_open or other.is_open:
+        wide, narrow = (one, other) if one.is_open else (other, one)
+        return Scope(True, _NONE, np.setdiff1d(wide.excluded, narrow.rows, assume_unique=True), 0)
+    return Scope(False, np.union1d(one.rows, other.rows), _NONE, 0)
+
+
+def intersection(one: Scope, other: Scope) -> Scope:
+    """The SKUs of both scopes."""
+    if one.is_open and other.is_open:
+        return Scope(True, _NONE, np.union1d(one.excluded, other.excluded), 0)
+    if one.is_open or other.is_open:
+        wide, narrow = (one, other) if one.is_open else (other, one)
+        return Scope(False, np.setdiff1d(narrow.rows, wide.excluded, assume_unique=True), _NONE, 0)
+    return Scope(False, np.intersect1d(one.rows, other.rows, assume_unique=True), _NONE, 0)
+
+
 def compile_scope(scope: Mapping[str, Any] | None, assortment: Assortment) -> Scope:
     """Find the SKUs of a scope. Source: SEMANTICS.md, Specificity."""
     include: Mapping[str, Any] = (scope or {}).get("include") or {}

@@ -29,6 +29,7 @@ class Lines:
     is_on_sale: Bools
     running_minor: Int64s
     is_exclusively_taken: Bools
+    served_milli: Int64s  # whole units that served a set
     shown_lowest_minor: Int64s | None = None  # None: no advertised price binds
     shown_lowest_rule: Int64s | None = None
 

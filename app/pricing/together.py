@@ -13,7 +13,7 @@ from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_di
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.reasons import Reason
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, Kind, Level, Reward
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BY_RUNNING, Kind, Level, Reward
 from app.pricing.stacking import NO_RULE, Lines, Orders
 from app.pricing.taken import Taken
 from app.pricing.verdicts import Scoped, Verdict, judge
@@ -156,7 +156,7 @@ def _settle(
 ) -> Turned:
     """Limit rewards to what is left, to caps and to guardrails."""
     lines, policy, line, rule, basket = work.lines, work.policy, live.line[pair], live.rule[chosen], live.basket[chosen]
-    reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy)
+    reward, offers = ask(work.promotions, work.kinds, rule, basket, groups, line, lines, work.orders, policy, is_eligible)
     running = lines.running_minor[line]
     if is_eligible is not None:
         running = np.where(is_eligible, running, 0)
@@ -171,15 +171,13 @@ def _settle(
     else:
         wanted = np.zeros(pair.size, np.int64)
         across = _across(work, reward, groups, line, running, is_eligible)
-    amount, weight = _allocated(reward, across, groups, wanted, running)
+    amount, weight, most = _allocated(reward, across, groups, wanted, running, room, is_eligible)
     is_allocated = amount > 0
     dropped, dropped_rule = np.zeros(chosen.size, np.int64), np.full(chosen.size, NO_RULE, np.int64)
     if is_allocated.any():
         is_apart = is_allocated[groups.group]
         if not is_allocated.all():
             weight = np.where(is_apart, weight, 0)
-        # A cap shrinks rewards and never moves them: no line takes more than its own.
-        most = room if weight is running else np.minimum(room, weight)
         split = allocate_within(amount, weight, most, groups, remainder=policy.remainder, rounding=policy.rounding)
         given_back = np.where(is_apart, 0, np.maximum(wanted - room, 0))
         took = np.where(is_apart, split.taken_minor, wanted)
@@ -195,6 +193,8 @@ def _settle(
         taken.mark(chosen[is_applied], basket[is_applied])
     else:
         is_applied = groups.any(took > 0)
+        if reward.served_milli is not None:
+            lines.served_milli[line] += np.where(is_applied[groups.group], reward.served_milli, 0)
         touched = took.nonzero()[0]
         taken.mark(chosen[groups.group[touched]], line[touched])
     return turned._replace(
@@ -227,16 +227,32 @@ def _across(
     return percent if reward.across_minor is None else percent + reward.across_minor
 
 
-def _allocated(reward: Reward, across: Int64s | None, groups: Groups, wanted: Int64s, running: Int64s) -> tuple[Int64s, Int64s]:
-    """The amount of each application that is split over its lines (n_apps,), 0 where none is, and the weights."""
+def _allocated(
+    reward: Reward,
+    across: Int64s | None,
+    groups: Groups,
+    wanted: Int64s,
+    running: Int64s,
+    room: Int64s,
+    is_eligible: Bools | None,
+) -> tuple[Int64s, Int64s, Int64s]:
+    """The amount of each application that is split over its lines (n_apps,), 0 where none is, the weights and the most that each line takes."""
     amount = np.zeros(groups.starts.size, np.int64) if across is None else np.minimum(across, groups.sum(running))
+    weight = running
+    if reward.weight is not None:
+        weight = np.where(reward.weight == BY_RUNNING, running, reward.weight)
+        if is_eligible is not None:
+            weight *= is_eligible
     if reward.cap_minor is None:
-        return amount, running
+        return amount, weight, room
     amount = np.minimum(amount, reward.cap_minor)
     is_capped = groups.sum(wanted) > reward.cap_minor
     if not is_capped.any():
-        return amount, running
-    return np.where(is_capped, reward.cap_minor, amount), np.where(is_capped[groups.group], wanted, running)
+        return amount, weight, room
+    # A cap shrinks rewards and never moves them: no line takes more than its own.
+    is_bound = is_capped[groups.group]
+    amount = np.where(is_capped, reward.cap_minor, amount)
+    return amount, np.where(is_bound, wanted, weight), np.where(is_bound, np.minimum(room, wanted), room)
 
 
 assert AMOUNT_MINOR_MAX * 2 < 2**63  # the sum of an amount and a percentage

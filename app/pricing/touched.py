@@ -7,9 +7,12 @@ import numpy as np
 
 from app.pricing.book import BookRows, PriceBook
 from app.pricing.comparison import NAMED_DAYS, Comparison
+from app.pricing.decode import decode_params
 from app.pricing.ladders import ladder_of
 from app.pricing.money import Int64s
-from app.pricing.scope import compile_scope
+from app.pricing.promotions import reach_of
+from app.pricing.rules import KINDS
+from app.pricing.scope import Scope, compile_scope
 
 # What a change in says which SKUs it is about; coupons alone touch no price.
 _WITH_SCOPE: Final = ("promotions", "sale-prices")
@@ -41,7 +44,7 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
         if not compared.is_same_day:
             names |= before.sources.patterns[resource] | after.sources.patterns[resource]
         for body in _bodies(compared, resource, names):
-            scope = compile_scope(body.get("scope"), after.assortment)
+            scope = _scope(resource, body, after)
             if scope.is_open:
                 return None
             rows.update(scope.rows.tolist())
@@ -56,6 +59,14 @@ def _beside_on_ladders(book: PriceBook, rows: set[int]) -> set[int]:
     ladder, sku_row = ladder_of(ladders, np.arange(ladders.key.size)), ladders.key % book.n_skus
     moved = np.unique(ladder[np.isin(sku_row, list(rows))])
     return set(sku_row[np.isin(ladder, moved)].tolist())
+
+
+def _scope(resource: str, body: Mapping[str, Any], book: PriceBook) -> Scope:
+    """The SKUs that a rule may touch."""
+    if resource != "promotions":
+        return compile_scope(body.get("scope"), book.assortment)
+    kind = KINDS[body["kind"]]
+    return reach_of(kind, decode_params(kind.Params, body["params"]), body, book.assortment).scope
 
 
 def _bodies(compared: Comparison, resource: str, names: set[str] | frozenset[str]) -> Iterator[Mapping[str, Any]]:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, StringConstraints, create_model
 
 from app.pricing.decode import wire_name
 from app.pricing.money import format_decimal, parse_decimal
-from app.pricing.params import Bounds, DecimalText, Identifier, InstantText, LabelText
+from app.pricing.params import Bounds, DecimalText, Identifier, InstantText, LabelText, ScopeShape
 from app.resources.fields import Body, Id, Instant, Name
+from app.resources.shapes import Scope
 
 _STEPS_MAX: Final = 1000
 
@@ -41,6 +42,8 @@ def _annotation(hint: Any, name: str) -> Any:
                     base = _decimal(marker)
                 case Bounds():
                     base = Annotated[base, Field(ge=marker.low, le=marker.high)]
+                case ScopeShape():
+                    base = Scope
                 case Identifier():
                     base = Id
                 case LabelText():

@@ -20,18 +20,15 @@ from tests.reference.generate_pieces import (
 from tests.reference.shop import Body
 
 KINDS = (
-    "percent_off",
-    "percent_off",
-    "amount_off",
-    "amount_off",
-    "fixed_price",
-    "tiered",
-    "spend_save",
-    "shipping",
-    "gift",
-    "points",
+    *("percent_off", "percent_off", "amount_off", "amount_off", "fixed_price", "tiered", "spend_save"),
+    *("buy_x_get_y", "buy_x_get_y", "bundle", "bundle", "shipping", "gift", "points"),
 )
-OWN_LEVEL = {"fixed_price": "line", "shipping": "shipping", "gift": "order", "points": "order"}
+OWN_LEVEL = {
+    **dict.fromkeys(("fixed_price", "buy_x_get_y", "bundle"), "line"),
+    "shipping": "shipping",
+    "gift": "order",
+    "points": "order",
+}
 
 
 def promotion_documents(rng: Random, currencies: tuple[str, str], scale: int) -> dict[str, dict[str, Body]]:
@@ -79,16 +76,69 @@ def _funding(rng: Random) -> list[Body]:
 
 def _percent_off(rng: Random, level: str, scale: int) -> Body:
     of = rng.choice(("running", "initial", "list", None))
-    return {"percent": percent(rng), "cap": amount(rng, scale) if chance(rng, 0.3) else None, "of": of}
+    return {
+        "percent": percent(rng),
+        "cap": amount(rng, scale) if chance(rng, 0.3) else None,
+        "of": of,
+        "units": _units(rng, level),
+    }
 
 
 def _amount_off(rng: Random, level: str, scale: int) -> Body:
     per = "across" if level == "order" else rng.choice(("unit", "line", "across"))
-    return {"amount": amount(rng, scale), "per": per, "cap": amount(rng, scale) if chance(rng, 0.3) else None}
+    made: Body = {"amount": amount(rng, scale), "per": per, "cap": amount(rng, scale) if chance(rng, 0.3) else None}
+    units = _units(rng, level) if per == "unit" else None
+    return made | {"units": units, "allocate": _allocate(rng) if per == "across" else "amount"}
 
 
 def _fixed_price(rng: Random, level: str, scale: int) -> Body:
-    return {"unit_price": rng.choice((str(scale // 2), f"{scale // 3}.5", "0", "0.8", str(scale - scale // 4)))}
+    return {"unit_price": _low_price(rng, scale), "units": _units(rng, level)}
+
+
+def _low_price(rng: Random, scale: int) -> str:
+    return rng.choice((str(scale // 2), f"{scale // 3}.5", "0", "0.8", str(scale - scale // 4)))
+
+
+def _units(rng: Random, level: str) -> Body | None:
+    if level == "order" or chance(rng, 0.6):
+        return None
+    per = rng.choice(("line", "order", "order"))
+    step = rng.choice((1, 1, 2, 3))
+    most = rng.choice((step, 2 * step + 1, 10, None))
+    pick = rng.choice(("cheapest", "dearest", None)) if per == "order" else None
+    return {"max": step + 1 if most is None and step == 1 else most, "per": per, "pick": pick, "step": step}
+
+
+def _allocate(rng: Random) -> str:
+    return rng.choice(("amount", "amount", "quantity", "even"))
+
+
+def _buy_x_get_y(rng: Random, level: str, scale: int) -> Body:
+    get = rng.choice((1, 1, 2, 3))
+    given = {"percent": percent(rng)} if chance(rng, 0.7) else {"unit_price": _low_price(rng, scale)}
+    return {
+        "buy": rng.choice((1, 1, 2, 3, 5)),
+        "get": get,
+        "percent": None,
+        "unit_price": None,
+        "pick": rng.choice(("cheapest", "cheapest", "dearest")),
+        "get_scope": scope(rng) if chance(rng, 0.4) else None,
+        "max_times": rng.choice((None, None, 1, 2)),
+        "incomplete": "partial" if get > 1 and chance(rng, 0.5) else "none",
+    } | given
+
+
+def _bundle(rng: Random, level: str, scale: int) -> Body:
+    components: list[Body] = [
+        {"scope": scope(rng), "quantity": rng.choice((1, 1, 2, 3))} for _ in range(rng.choice((1, 2, 2, 3, 4)))
+    ]
+    n_units = sum(component["quantity"] for component in components)
+    price = min(
+        900_000_000_000, rng.choice((0, scale // 2, scale, n_units * scale // 2, n_units * scale * 3 // 4, n_units * scale))
+    )
+    gives = rng.choice(({"price": price}, {"price": price}, {"percent": percent(rng)}, {"amount": amount(rng, scale)}))
+    made: Body = {"components": components, "price": None, "percent": None, "amount": None}
+    return made | {"max_times": rng.choice((None, None, 1, 2)), "allocate": _allocate(rng)} | gives
 
 
 def _gives(rng: Random, scale: int) -> Body:
@@ -107,11 +157,14 @@ def _tiered(rng: Random, level: str, scale: int) -> Body:
     kept = sorted(rng.sample(range(3), rng.randint(1, 3)))
     if by == "spend" and scale == 1:
         kept = [0, 2]
-    return {"by": by, "steps": [{"from": starts[i], **_gives(rng, scale)} for i in kept]}
+    steps = [{"from": starts[i], **_gives(rng, scale)} for i in kept]
+    is_allocated = level == "order" or any(step["amount"] for step in steps)
+    return {"by": by, "steps": steps, "allocate": _allocate(rng) if is_allocated else "amount"}
 
 
 def _spend_save(rng: Random, level: str, scale: int) -> Body:
     made: Body = {"threshold": None, "amount": None, "percent": None, "repeat": False, "max_times": None, "steps": None}
+    made |= {"allocate": _allocate(rng) if level == "order" else "amount"}
     if chance(rng, 0.4):
         starts = sorted({scale, rng.randint(1, 4 * scale), 5 * scale + 1})
         return made | {"steps": [{"threshold": start, **_gives(rng, scale)} for start in starts]}
@@ -145,6 +198,8 @@ PARAMS = {
     "fixed_price": _fixed_price,
     "tiered": _tiered,
     "spend_save": _spend_save,
+    "buy_x_get_y": _buy_x_get_y,
+    "bundle": _bundle,
 }
 
 

@@ -61,6 +61,7 @@ class Line:
     running: int
     adjustments: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)  # ids of the line promotions that applied to it
+    served_units: int = 0  # whole units that served a set
 
     def bound_for(self, promotion: Body) -> Bound | None:
         """Return the lower bound that binds a promotion."""

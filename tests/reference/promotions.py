@@ -8,8 +8,8 @@ from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shi
 from tests.reference.conditions import Turn, facts_of, named_attributes
 from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
-from tests.reference.rewards import Across, Each, Unreached, ladder_of, reward_of
-from tests.reference.scopes import has
+from tests.reference.rewards import Across, Each, Unreached, benefit_of, reward_of
+from tests.reference.sets import touches
 from tests.reference.shop import Body, Request, Shop, names_currency, normal_code
 from tests.reference.times import is_active
 
@@ -84,7 +84,7 @@ def run_promotions(shop: Shop, request: Request, lines: list[Line], given: Given
         if not _is_on(shop, request, rule) or (promotion.get("requires_code") and rule not in given.naming):
             continue
         named = {"code": given.naming[rule][1]} if rule in given.naming else {}
-        scope = [line for line in lines if has(promotion.get("scope"), line.sku, shop.each("products"))]
+        scope = [line for line in lines if touches(shop, promotion, line.sku)]
         if not scope:
             if named:
                 outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
@@ -123,8 +123,7 @@ def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn,
         return {"reason": blocks[0]}
     if promotion["kind"] in ("gift", "points"):
         return _give(shop, request, promotion, shown, eligible, outcome)
-    ladder = ladder_of(promotion, turn.scope, turn.facts)
-    benefit = ladder.next_benefit() if ladder is not None else None
+    benefit = benefit_of(shop, promotion, turn.scope, eligible, turn.facts)
     if benefit is not None:
         outcome.next_benefit.append({"rule": rule, **benefit})
     reward = reward_of(shop, promotion, turn.scope, eligible, turn.facts)
@@ -132,11 +131,14 @@ def _take_turn(shop: Shop, request: Request, rule: str, named: Body, turn: Turn,
         return reward.entry
     if promotion["level"] == "order":
         assert isinstance(reward, Across)
-        has_applied = _apply_to_order(shop, promotion, shown, reward.amount, eligible, outcome)
+        has_applied = _apply_to_order(shop, promotion, shown, reward, eligible, outcome)
     elif isinstance(reward, Each):
         has_applied = _apply_to_each(shop, promotion, shown, reward.rewards, eligible)
     else:
-        has_applied = _apply_across(shop, promotion, shown, reward.amount, eligible)
+        has_applied = _apply_across(shop, promotion, shown, reward, eligible)
+    if has_applied:
+        for line, units in zip(eligible, reward.served, strict=bool(reward.served)):
+            line.served_units += units
     return None if has_applied else {"reason": "nothing_to_discount"}
 
 
@@ -185,9 +187,9 @@ def _apply_to_each(shop: Shop, promotion: Body, shown: Body, rewards: list[int],
     return any(limited)
 
 
-def _apply_across(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line]) -> bool:
+def _apply_across(shop: Shop, promotion: Body, shown: Body, reward: Across, lines: list[Line]) -> bool:
     rooms = [line.room(promotion) for line in lines]
-    return _allocate_to_lines(shop, shown, _limited(promotion, amount, lines), [line.running for line in lines], rooms, lines)
+    return _allocate_to_lines(shop, shown, _limited(promotion, reward.amount, lines), reward.weights, rooms, lines)
 
 
 def _limited(promotion: Body, amount: int, lines: list[Line]) -> int:
@@ -206,13 +208,12 @@ def _allocate_to_lines(shop: Shop, shown: Body, amount: int, weights: list[int],
     return any(taken)
 
 
-def _apply_to_order(shop: Shop, promotion: Body, shown: Body, amount: int, lines: list[Line], outcome: Outcome) -> bool:
-    amount = _limited(promotion, amount, lines)
+def _apply_to_order(shop: Shop, promotion: Body, shown: Body, reward: Across, lines: list[Line], outcome: Outcome) -> bool:
+    amount = _limited(promotion, reward.amount, lines)
     if amount == 0:
         return False
     rooms = [line.room(promotion) for line in lines]
-    weights = [line.running for line in lines]
-    taken, fixed = allocate_within(amount, weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
+    taken, fixed = allocate_within(amount, reward.weights, rooms, shop.policy("remainder"), shop.policy("rounding"))
     outcome.adjustments.append({**shown, "amount": -amount})
     dropped = amount - sum(taken)
     if dropped:

@@ -8,7 +8,9 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, MILLI, Int64s, round_mul_div
 from app.pricing.params import ParamProblem, PositiveAmountMinor
-from app.pricing.rewards import Level, Reward, Turn, caps_of
+from app.pricing.rewards import ALL_UNITS, Allocate, FindScope, Level, Reward, Turn, caps_of, pack_allocate, weights
+from app.pricing.scope import Reach, Scope
+from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "amount_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -20,18 +22,28 @@ _PER: Final = {"unit": _UNIT, "line": _LINE, "across": _ACROSS}
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """`amount` in minor units, `per` what it is taken of; `cap` bounds the discount over the basket."""
+    """`amount` in minor units, `per` what it is taken of; `cap` bounds the discount over the basket.
+
+    `units`: of how many units it is taken; `allocate`: what the shares of the lines follow.
+    """
 
     amount: PositiveAmountMinor
     per: Literal["unit", "line", "across"] = "across"
     cap: PositiveAmountMinor | None = None
+    units: Units | None = None
+    allocate: Allocate = "amount"
 
 
 def check(params: Params, level: Level) -> list[ParamProblem]:
-    """An order has one amount, taken across its lines."""
+    """An order has one amount, taken across its lines; only what is taken of units has units, and only an amount across is allocated."""
+    problems = check_units(params.units, level)
     if level == "order" and params.per != "across":
-        return [("per", "an order promotion takes its amount across the lines")]
-    return []
+        problems.append(("per", "an order promotion takes its amount across the lines"))
+    if params.units is not None and params.per != "unit":
+        problems.append(("units", "needs per: unit"))
+    if params.allocate != "amount" and params.per != "across":
+        problems.append(("allocate", "needs per: across"))
+    return problems
 
 
 def holds_amounts(params: Params) -> bool:
@@ -40,13 +52,23 @@ def holds_amounts(params: Params) -> bool:
 
 
 def is_local(params: Params) -> bool:
-    """A cap or an amount across ties lines together."""
-    return params.cap is None and params.per != "across"
+    """A cap or an amount across ties lines together, and so do units of the order."""
+    return params.cap is None and params.per != "across" and not ties_lines(params.units)
 
 
 def is_by_line(params: Params) -> bool:
-    """A cap or an amount across ties lines together."""
-    return params.cap is None and params.per != "across"
+    """A cap or an amount across ties lines together, and so do units of the order."""
+    return params.cap is None and params.per != "across" and not ties_lines(params.units)
+
+
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def personal_inputs(params: Params) -> tuple[str, ...]:
@@ -60,6 +82,8 @@ class Packed(NamedTuple):
     amount_minor: Int64s
     per: Int64s
     cap_minor: Int64s
+    units: UnitLimits
+    allocate: Int64s
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -68,6 +92,8 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([one.amount for one in params], np.int64),
         np.array([_PER[one.per] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
+        pack_units([one.units for one in params]),
+        pack_allocate([one.allocate for one in params]),
     )
 
 
@@ -76,13 +102,17 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     amount, per = packed.amount_minor[turn.row], packed.per[turn.row]
     is_across = per == _ACROSS
     across = np.where(is_across, amount, 0) if is_across.any() else None
-    line = None
+    line = weight = None
     if not is_across.all():
         amount, per = np.where(is_across, 0, amount)[turn.lines.group], per[turn.lines.group]
         is_unit = per == _UNIT
-        by_unit = round_mul_div(np.where(is_unit, amount, 0), turn.quantity_milli, MILLI, turn.policy.rounding)
+        units = limited_units(packed.units, turn, otherwise=ALL_UNITS)
+        quantity = turn.quantity_milli if units is None else np.where(units == ALL_UNITS, turn.quantity_milli, units)
+        by_unit = round_mul_div(np.where(is_unit, amount, 0), quantity, MILLI, turn.policy.rounding)
         line = np.where(is_unit, by_unit, amount)
-    return Reward(line_minor=line, across_minor=across, cap_minor=caps_of(packed.cap_minor, turn.row))
+    if across is not None:
+        weight = weights(packed.allocate[turn.row], turn, by_amount=None, by_quantity=turn.quantity_milli)
+    return Reward(line_minor=line, across_minor=across, cap_minor=caps_of(packed.cap_minor, turn.row), weight=weight)
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

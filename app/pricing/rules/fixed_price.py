@@ -6,9 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from app.pricing.money import AMOUNT_E7_MAX, E7, INT64_MAX, Int64s, parse_unit_price_e4, round_div, to_grain
+from app.pricing.money import Int64s, parse_unit_price_e4
 from app.pricing.params import ParamProblem, UnitPrice
-from app.pricing.rewards import Level, Reward, Turn
+from app.pricing.rewards import ALL_UNITS, FindScope, Level, Reward, Turn, down_to
+from app.pricing.scope import Reach, Scope
+from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "fixed_price"
 LEVELS: Final[tuple[Level, ...]] = ("line",)
@@ -16,14 +18,15 @@ LEVELS: Final[tuple[Level, ...]] = ("line",)
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """`unit_price` in minor units."""
+    """`unit_price` in minor units; `units`: how many units come down to it."""
 
     unit_price: UnitPrice
+    units: Units | None = None
 
 
 def check(params: Params, level: Level) -> list[ParamProblem]:
-    """Each field's bounds say all."""
-    return []
+    """The limits of units say something."""
+    return check_units(params.units, level)
 
 
 def holds_amounts(params: Params) -> bool:
@@ -32,13 +35,23 @@ def holds_amounts(params: Params) -> bool:
 
 
 def is_local(params: Params) -> bool:
-    """Each line has its own price."""
-    return True
+    """Each line has its own price; units of the order tie lines together."""
+    return not ties_lines(params.units)
 
 
 def is_by_line(params: Params) -> bool:
-    """Each line has its own price."""
-    return True
+    """Each line has its own price; units of the order tie lines together."""
+    return not ties_lines(params.units)
+
+
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def personal_inputs(params: Params) -> tuple[str, ...]:
@@ -50,21 +63,21 @@ class Packed(NamedTuple):
     """Parameters by row."""
 
     unit_e4: Int64s
+    units: UnitLimits
 
 
 def pack(params: Sequence[Params]) -> Packed:
     """Lay out the parameters."""
-    return Packed(np.array([parse_unit_price_e4(one.unit_price) for one in params], np.int64))
+    return Packed(
+        np.array([parse_unit_price_e4(one.unit_price) for one in params], np.int64), pack_units([one.units for one in params])
+    )
 
 
 def reward(packed: Packed, turn: Turn) -> Reward:
-    """What the line costs now less round(unit price × quantity), where that is positive."""
-    unit = to_grain(packed.unit_e4[turn.row], turn.policy.grain_e4, turn.policy.rounding)[turn.lines.group]
-    quantity = turn.quantity_milli
-    # A price whose amount would pass the bounds lies above any line and does nothing.
-    is_bounded = unit <= AMOUNT_E7_MAX // quantity
-    fixed = round_div(np.where(is_bounded, unit, 0) * quantity, E7, turn.policy.rounding)
-    return Reward(down_to_minor=np.where(is_bounded, fixed, INT64_MAX))
+    """What the line, or its units, cost now less round(unit price × quantity), where that is positive."""
+    units = limited_units(packed.units, turn, otherwise=ALL_UNITS)
+    quantity = turn.quantity_milli if units is None else np.where(units == ALL_UNITS, turn.quantity_milli, units)
+    return Reward(down_to_minor=down_to(packed.unit_e4[turn.row][turn.lines.group], quantity, turn.policy), units_milli=units)
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

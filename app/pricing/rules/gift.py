@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from app.pricing.money import Int64s, parse_decimal
 from app.pricing.params import Bounds, DecimalText, ParamProblem, Sku
-from app.pricing.rewards import Level, Reward, Turn
+from app.pricing.rewards import FindScope, Level, Reward, Turn
+from app.pricing.scope import Reach, Scope
 
 KIND: Final = "gift"
 LEVELS: Final[tuple[Level, ...]] = ("order",)
@@ -52,6 +53,11 @@ def is_local(params: Params) -> bool:
 def is_by_line(params: Params) -> bool:
     """It takes nothing of a line."""
     return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def uses_units(params: Params) -> bool:

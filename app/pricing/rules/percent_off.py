@@ -8,7 +8,21 @@ import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BASE_POLICY, BASE_RUNNING, Level, Reward, Turn, base_of, caps_of
+from app.pricing.rewards import (
+    ALL_UNITS,
+    BASE_INITIAL,
+    BASE_LIST,
+    BASE_POLICY,
+    BASE_RUNNING,
+    FindScope,
+    Level,
+    Reward,
+    Turn,
+    base_of,
+    caps_of,
+)
+from app.pricing.scope import Reach, Scope
+from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "percent_off"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -17,16 +31,17 @@ _BASES: Final = {None: BASE_POLICY, "running": BASE_RUNNING, "initial": BASE_INI
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """`of` is the base of the percentage, by default the policy's; `cap` bounds the discount over the basket."""
+    """`of` is the base of the percentage, by default the policy's; `cap` bounds the discount over the basket; `units`: of how many units."""
 
     percent: PercentOff
     cap: PositiveAmountMinor | None = None
     of: Literal["running", "initial", "list"] | None = None
+    units: Units | None = None
 
 
 def check(params: Params, level: Level) -> list[ParamProblem]:
-    """Each field's bounds say all."""
-    return []
+    """Only lines have units."""
+    return check_units(params.units, level)
 
 
 def holds_amounts(params: Params) -> bool:
@@ -35,13 +50,23 @@ def holds_amounts(params: Params) -> bool:
 
 
 def is_local(params: Params) -> bool:
-    """A cap ties lines together."""
-    return params.cap is None
+    """A cap ties lines together, and so do units of the order."""
+    return params.cap is None and not ties_lines(params.units)
 
 
 def is_by_line(params: Params) -> bool:
-    """A cap ties lines together."""
-    return params.cap is None
+    """A cap ties lines together, and so do units of the order."""
+    return params.cap is None and not ties_lines(params.units)
+
+
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def personal_inputs(params: Params) -> tuple[str, ...]:
@@ -55,6 +80,7 @@ class Packed(NamedTuple):
     off_ppm: Int64s
     base: Int64s
     cap_minor: Int64s
+    units: UnitLimits
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -63,6 +89,7 @@ def pack(params: Sequence[Params]) -> Packed:
         np.array([parse_percent_ppm(one.percent) for one in params], np.int64),
         np.array([_BASES[one.of] for one in params], np.int64),
         np.array([AMOUNT_MINOR_MAX if one.cap is None else one.cap for one in params], np.int64),
+        pack_units([one.units for one in params]),
     )
 
 
@@ -72,6 +99,7 @@ def reward(packed: Packed, turn: Turn) -> Reward:
         off_ppm=packed.off_ppm[turn.row],
         base=base_of(packed.base[turn.row], turn.policy),
         cap_minor=caps_of(packed.cap_minor, turn.row),
+        units_milli=limited_units(packed.units, turn, otherwise=ALL_UNITS),
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from app.pricing.money import Int64s, parse_decimal
 from app.pricing.params import DecimalText, ParamProblem
 from app.pricing.reasons import Reason, Unit
-from app.pricing.rewards import Level, Offer, Reward, Turn
+from app.pricing.rewards import FindScope, Level, Offer, Reward, Turn
+from app.pricing.scope import Reach, Scope
 
 KIND: Final = "points"
 LEVELS: Final[tuple[Level, ...]] = ("order",)
@@ -40,6 +41,11 @@ def is_local(params: Params) -> bool:
 def is_by_line(params: Params) -> bool:
     """It takes nothing of a line."""
     return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def uses_units(params: Params) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from app.pricing.money import Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import Level, Reward, Turn
+from app.pricing.rewards import FindScope, Level, Reward, Turn
+from app.pricing.scope import Reach, Scope
 
 KIND: Final = "shipping"
 LEVELS: Final[tuple[Level, ...]] = ("shipping",)
@@ -40,6 +41,11 @@ def is_local(params: Params) -> bool:
 def is_by_line(params: Params) -> bool:
     """It takes nothing of a line."""
     return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
 
 
 def uses_units(params: Params) -> bool:

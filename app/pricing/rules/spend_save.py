@@ -9,7 +9,22 @@ import numpy as np
 from app.pricing.money import Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor, Times
 from app.pricing.reasons import Reason, Unit
-from app.pricing.rewards import Level, Reward, Steps, Turn, offered, pack_steps, spend_of_scope, take_step
+from app.pricing.rewards import (
+    Allocate,
+    FindScope,
+    Level,
+    Reward,
+    Steps,
+    Turn,
+    check_allocate,
+    offered,
+    pack_allocate,
+    pack_steps,
+    spend_of_scope,
+    take_step,
+    weights,
+)
+from app.pricing.scope import Reach, Scope
 
 KIND: Final = "spend_save"
 LEVELS: Final[tuple[Level, ...]] = ("order", "line")
@@ -27,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """A `threshold` with its reward, for every full threshold when `repeat`; or `steps`."""
+    """A `threshold` with its reward, for every full threshold when `repeat`; or `steps`. `allocate`: what the shares of the lines follow."""
 
     threshold: PositiveAmountMinor | None = None
     percent: PercentOff | None = None
@@ -35,6 +50,7 @@ class Params:
     repeat: bool = False
     max_times: Times | None = None
     steps: tuple[Step, ...] | None = None
+    allocate: Allocate = "amount"
 
 
 def check(params: Params, level: Level) -> list[ParamProblem]:
@@ -60,7 +76,8 @@ def check(params: Params, level: Level) -> list[ParamProblem]:
         if step.threshold <= reached:
             problems.append((f"steps[{number}].threshold", "the steps must rise"))
         reached = max(reached, step.threshold)
-    return problems
+    has_amount = params.amount is not None or any(step.amount is not None for step in params.steps or ())
+    return problems + check_allocate(params.allocate, level, has_amount=has_amount)
 
 
 def holds_amounts(params: Params) -> bool:
@@ -78,6 +95,16 @@ def is_by_line(params: Params) -> bool:
     return False
 
 
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """None."""
     return ()
@@ -88,6 +115,7 @@ class Packed(NamedTuple):
 
     steps: Steps
     max_times: Int64s
+    allocate: Int64s
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -97,7 +125,7 @@ def pack(params: Sequence[Params]) -> Packed:
         steps = one.steps if one.steps is not None else (Step(one.threshold or 1, one.percent, one.amount),)
         rows.append([(step.threshold, parse_percent_ppm(step.percent or "0"), step.amount or 0) for step in steps])
     times = [(one.max_times or _TIMES_MAX) if one.repeat else 1 for one in params]
-    return Packed(pack_steps(rows), np.array(times, np.int64))
+    return Packed(pack_steps(rows), np.array(times, np.int64), pack_allocate([one.allocate for one in params]))
 
 
 def reward(packed: Packed, turn: Turn) -> Reward:
@@ -123,7 +151,8 @@ def reward(packed: Packed, turn: Turn) -> Reward:
             next_needed=np.where(offers_again, (times + 1) * threshold - spend, offer.next_needed),
             next_times=np.where(offers_again, times + 1, 1),
         )
-    return found._replace(offer=offer)
+    weight = weights(packed.allocate[turn.row], turn, by_amount=None, by_quantity=turn.quantity_milli)
+    return found._replace(offer=offer, weight=weight)
 
 
 def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:

@@ -9,7 +9,23 @@ import numpy as np
 from app.pricing.money import AMOUNT_MINOR_MAX, Int64s, format_milli, parse_decimal, parse_percent_ppm
 from app.pricing.params import Bounds, DecimalText, ParamProblem, PercentOff, PositiveAmountMinor
 from app.pricing.reasons import Reason, Unit
-from app.pricing.rewards import ABSENT, Level, Reward, Steps, Turn, offered, pack_steps, spend_of_scope, take_step
+from app.pricing.rewards import (
+    ABSENT,
+    Allocate,
+    FindScope,
+    Level,
+    Reward,
+    Steps,
+    Turn,
+    check_allocate,
+    offered,
+    pack_allocate,
+    pack_steps,
+    spend_of_scope,
+    take_step,
+    weights,
+)
+from app.pricing.scope import Reach, Scope
 
 KIND: Final = "tiered"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -33,10 +49,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """The last step that the measure reaches is the one that counts."""
+    """The last step that the measure reaches is the one that counts; `allocate`: what the shares of the lines follow."""
 
     by: Literal["quantity", "spend", "customer.orders", "customer.spend"]
     steps: tuple[Step, ...]
+    allocate: Allocate = "amount"
 
 
 def check(params: Params, level: Level) -> list[ParamProblem]:
@@ -54,7 +71,7 @@ def check(params: Params, level: Level) -> list[ParamProblem]:
             problems.append((f"steps[{number}].from", "the steps must rise"))
         else:
             reached = threshold
-    return problems
+    return problems + check_allocate(params.allocate, level, has_amount=any(step.amount is not None for step in params.steps))
 
 
 def _threshold(step: Step, by: str) -> int:
@@ -76,6 +93,16 @@ def is_by_line(params: Params) -> bool:
     return params.by != "spend" and all(step.amount is None for step in params.steps)
 
 
+def uses_units(params: Params) -> bool:
+    """It makes no sets."""
+    return False
+
+
+def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
+    """Its scope."""
+    return Reach(scope)
+
+
 def personal_inputs(params: Params) -> tuple[str, ...]:
     """The customer's figure, when that is the measure."""
     return (params.by,) if params.by.startswith("customer.") else ()
@@ -86,6 +113,7 @@ class Packed(NamedTuple):
 
     by: Int64s
     steps: Steps
+    allocate: Int64s
 
 
 def pack(params: Sequence[Params]) -> Packed:
@@ -98,6 +126,7 @@ def pack(params: Sequence[Params]) -> Packed:
                 for one in params
             ]
         ),
+        pack_allocate([one.allocate for one in params]),
     )
 
 
@@ -114,6 +143,7 @@ def reward(packed: Packed, turn: Turn) -> Reward:
         unit=_UNITS[by],
         below=Reason.TIER_NOT_REACHED,
     )
+    found = found._replace(weight=weights(packed.allocate[turn.row], turn, by_amount=None, by_quantity=turn.quantity_milli))
     is_missing = measure == ABSENT
     if not is_missing.any():
         return found._replace(offer=offer)

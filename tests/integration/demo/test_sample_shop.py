@@ -43,6 +43,7 @@ BASKETS: list[tuple[str, dict[str, Any]]] = [
     (WEEKDAY, {"lines": {"PEELER": 1, "COFFEE-DAWN": 1, "GIFT-CARD-25": 1}, "shipping": 690, "customer": {"level": "gold"}}),
     (WEEKDAY, {"lines": {"TENT-LARK-2P": 1, "GIFT-CARD-25": 1}, "shipping": 690}),
     (WEEKDAY, {"lines": {"PEELER": 1, "WHISK": 1}, "codes": ["LETTER5"], "attributes": {"newsletter": True}}),
+    (WEEKDAY, {"lines": {"SOCKS-HIKE-M": 3, "MILL-COFFEE": 1, "DRIPPER-INK": 1, "FILTER-PAPER-02": 1, "TOWEL-LINEN-OAT": 2}}),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from app.pricing.groups import groups_of
 from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, PPM, QUANTITY_MILLI_MAX, Rounding, round_div, round_mul_div
 from app.pricing.schedule import is_active, pack_schedules
 from app.pricing.sequence import by_turn, turns_by_line, turns_of_units
+from app.pricing.units import by_unit_price
 from tests.reference import allocation as reference
 
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding.__value__)
@@ -112,3 +113,25 @@ def test_rule_is_active_in_its_intervals_and_not_between_them() -> None:
 
     assert is_active(table, rows, np.tile(np.array(instants), 4)).tolist() == expected
     assert is_active(table, np.arange(4), np.array([320])).tolist() == [True, False, True, False]
+
+
+def test_unit_prices_are_put_in_order_exactly() -> None:
+    # Neighbouring fractions with the greatest divisors differ by 10^-18: floats cannot tell them apart.
+    rng = Random(9)
+    told_apart = 0
+    for _ in range(200):
+        quantity = [rng.choice((10**9, 10**9 - 1, 10**9 - 2, 3_000, 1)) for _ in range(12)]
+        unit = rng.choice((1, 7, 899))
+        running = [min(9 * 10**11, unit * milli + rng.randint(-1, 1)) for milli in quantity]
+        group = sorted(rng.randint(0, 2) for _ in quantity)
+        dearest = [rng.random() < 0.5 for _ in range(3)]
+        prices = [Fraction(amount, milli) for amount, milli in zip(running, quantity, strict=True)]
+        expected = sorted(range(12), key=lambda at: (group[at], -prices[at] if dearest[group[at]] else prices[at], at))
+
+        order, _ = by_unit_price(
+            np.array(running), np.array(quantity), np.array(group), np.array([dearest[one] for one in group])
+        )
+
+        assert order.tolist() == expected
+        told_apart += len(set(prices)) > len(set(map(float, prices)))
+    assert told_apart > 20

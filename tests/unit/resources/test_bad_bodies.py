@@ -90,6 +90,10 @@ def spend(threshold: Any, **more: Any) -> dict[str, Any]:
     return {"name": "S", "kind": "spend_save", "currency": "USD", "params": {"threshold": threshold} | more}
 
 
+def kind(name: str, **params: Any) -> dict[str, Any]:
+    return {"name": "K", "kind": name, "currency": "USD", "params": params}
+
+
 def deep(levels: int) -> Any:
     tree: Any = {"attribute": "channel", "op": "==", "value": "web"}
     for _ in range(levels - 1):
@@ -282,6 +286,28 @@ TABLE: list[tuple[Resource, dict[str, Any], set[str]]] = [
         {"params.steps[0].from"},
     ),
     (PROMOTIONS, spend(0, amount=5), {"params.threshold"}),
+    (PROMOTIONS, spend(5, percent="5", allocate="half"), {"params.allocate"}),
+    (PROMOTIONS, spend(5, percent="5", allocate="even") | {"level": "line"}, {"params.allocate"}),
+    (PROMOTIONS, kind("amount_off", amount=5, per="line", allocate="even"), {"params.allocate"}),
+    (PROMOTIONS, kind("amount_off", amount=5, units={"max": 2}), {"params.units"}),
+    (PROMOTIONS, kind("percent_off", percent="5", units={}), {"params.units"}),
+    (PROMOTIONS, kind("percent_off", percent="5", units={"max": 1, "step": 2}), {"params.units.step"}),
+    (PROMOTIONS, kind("percent_off", percent="5", units={"max": 1, "pick": "dearest"}), {"params.units.pick"}),
+    (PROMOTIONS, kind("percent_off", percent="5", units={"max": 1}) | {"level": "order"}, {"params.units"}),
+    (PROMOTIONS, kind("fixed_price", unit_price="5", units={"max": 0}), {"params.units.max"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=1, get=1), {"params.percent"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=1, get=1, percent="5", unit_price="5"), {"params.percent"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=0, get=1001, percent="5"), {"params.buy", "params.get"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=1, get=1, percent="5", incomplete="partial"), {"params.incomplete"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=1, get=1, percent="5", get_scope={"skus": []}), {"params.get_scope.skus"}),
+    (PROMOTIONS, kind("buy_x_get_y", buy=1, get=1, unit_price="5") | {"currency": None}, {"currency"}),
+    (PROMOTIONS, kind("bundle", components=[], percent="5"), {"params.components"}),
+    (PROMOTIONS, kind("bundle", components=[{"scope": {}}] * 11, percent="5"), {"params.components"}),
+    (PROMOTIONS, kind("bundle", components=[{"quantity": 1}], percent="5"), {"params.components[0].scope"}),
+    (PROMOTIONS, kind("bundle", components=[{"scope": {}}], percent="5", price=5), {"params.price"}),
+    (PROMOTIONS, kind("bundle", components=[{"scope": {}}]), {"params.price"}),
+    (PROMOTIONS, kind("bundle", components=[{"scope": {}}], price=5) | {"currency": None}, {"currency"}),
+    (PROMOTIONS, kind("bundle", components=[{"scope": {}}], percent="5") | {"level": "order"}, {"level"}),
     (PROMOTIONS, condition({"attribute": "channel", "op": "~", "value": "web"}), {"conditions.all[0].not.op"}),
     (PROMOTIONS, condition({"attribute": "order.subtotal", "op": ">=", "value": 1.5}), {"conditions.all[0].not.value"}),
     (PROMOTIONS, condition({"attribute": "channel", "op": "in", "value": [True]}), {"conditions.all[0].not.value"}),
@@ -345,6 +371,12 @@ def test_each_mistake_is_told_by_its_place(resource: Resource, body: dict[str, A
         (PROMOTIONS, {"name": "P", "kind": "points", "params": {"multiplier": "0"}}),
         (PROMOTIONS, PERCENT_OFF | {"conditions": deep(8)}),
         (PROMOTIONS, spend(5000, amount=500)),
+        (
+            PROMOTIONS,
+            kind("buy_x_get_y", buy=2, get=2, percent="50", incomplete="partial", get_scope={"include": {"skus": ["A"]}}),
+        ),
+        (PROMOTIONS, kind("bundle", components=[{"scope": {"include": {"skus": ["A"]}}, "quantity": 2}], price=0)),
+        (PROMOTIONS, kind("fixed_price", unit_price="5", units={"max": 2, "per": "order", "pick": "dearest", "step": 2})),
         (COUPONS, COUPON),
         (CAMPAIGNS, {"name": "C"}),
     ],

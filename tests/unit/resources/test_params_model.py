@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.pricing.decode import decode_params
-from app.pricing.params import Bounds, DecimalText
+from app.pricing.params import Bounds, DecimalText, ScopeBody
 from app.pricing.rules import KINDS
 from app.pricing.strategies import STRATEGIES
 from app.resources.params_model import params_model
@@ -27,6 +27,8 @@ class Params:
 
     form: Literal["a", "b"]
     steps: tuple[Step, ...]
+    best: Step | None = None
+    where: ScopeBody | None = None
     whole: Annotated[str, DecimalText(0, "1", "12")] = "1"
     loud: bool = False
 
@@ -39,7 +41,17 @@ def test_a_body_becomes_the_dataclass() -> None:
     body = MODEL.model_validate(GOOD).model_dump()
 
     assert body["steps"] == [{"from": 1, "shift": None}, {"from": "2.5", "shift": "-1.5"}]
-    assert decode_params(Params, body) == Params("a", (Step(1), Step("2.5", "-1.5")), "12", True)
+    assert decode_params(Params, body) == Params("a", (Step(1), Step("2.5", "-1.5")), whole="12", loud=True)
+
+
+def test_a_dataclass_and_a_scope_inside_are_read() -> None:
+    sent = GOOD | {"best": {"from": 3}, "where": {"include": {"skus": ["A"]}}}
+    found = decode_params(Params, MODEL.model_validate(sent).model_dump())
+
+    assert found.best == Step(3)
+    assert found.where["include"]["skus"] == ["A"]
+    with pytest.raises(ValidationError):
+        MODEL.model_validate(GOOD | {"where": {"skus": ["A"]}})
 
 
 @pytest.mark.parametrize(
