@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.demo.load import FILES, SIGNALS, shop_file, signal_facts, tryout
-from tests.conftest import make_database
 from tests.docs.pages import HERE, ROOT, SAMPLE_SHOP, Exchange, blocks, differences, exchanges, name_of, pages
 from tests.service import serving
 
 WITH_REQUESTS = [page for page in pages() if exchanges(page)]
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-
-
-@pytest.fixture
-def own_database(template: EmbeddedPostgres) -> Iterator[Database]:
-    with make_database(template) as made:
-        yield made
 
 
 @pytest.mark.parametrize("page", WITH_REQUESTS, ids=name_of)
