@@ -1,13 +1,13 @@
-"""Contests on lines: of promotions that exclude each other on a line, those take part that leave it cheapest.
+"""Contests: of promotions that exclude each other on a line, or on the shipping of a basket, those take part that leave it cheapest.
 
-What each promotion wants of a line is known before the turns, so a set of them is run on the line by itself, and all sets of all contested
-lines side by side. Source: SEMANTICS.md, Contests.
+What each promotion wants of such a place is known before the turns, so a set of them is run on the place by itself, and all sets of all contested
+places side by side. Source: SEMANTICS.md, Contests and Shipping.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,18 @@ CONTESTANTS_MAX: Final = 12
 # What keeps a promotion from others: the number of its group, or one of these.
 _NOTHING: Final = -1
 _EXCLUSIVE: Final = -2
-_NOBODY: Final = -3  # pads the promotions of a line
+_NOBODY: Final = -3  # pads the promotions of a place
+
+# What pairs (n,) want at places (n,) that have come down to so much (n,), and the least that they may leave there.
+type Turn = Callable[[Int64s, Int64s, Int64s], tuple[Int64s, Int64s]]
+
+
+class Decided(NamedTuple):
+    """What contests came to, as pairs."""
+
+    lost: Int64s  # not in the winning set of their place
+    turned: Int64s  # at places where the sequence alone says otherwise
+    excess: Int64s  # contestants beyond those that are searched
 
 
 def contest(
@@ -33,7 +44,7 @@ def contest(
 
     Args: app, line (n_pairs,) by application; rule (n_apps,); is_on_sale (n_pairs,) the promotion does not apply to the line.
     """
-    bars = _bars(taken, app)
+    bars = bars_of(taken, app)
     pair = _maybe_contested(work, taken, bars, line)
     if pair is None:
         return None, None
@@ -42,28 +53,44 @@ def contest(
     lines = work.lines
     pair = pair[np.argsort(line[pair], kind="stable")]
     pair = pair[wanted.at(pair).of(lines.subtotal_minor[line[pair]], 0, pair.size, work.policy) > 0]
-    on_line = groups_of(line[pair])
-    is_contestant = _contestants(on_line, bars[pair])
-    if not is_contestant.any():
+    needs_code = None if lines.shown_lowest_minor is None else work.promotions.requires_code[rule]
+
+    def turn(pair: Int64s, line: Int64s, before: Int64s) -> tuple[Int64s, Int64s]:
+        least = lines.lowest_minor[line] if needs_code is None else lines.lowest_for(line, needs_code[app[pair]])
+        return wanted.at(pair).of(before, 0, pair.size, work.policy), least
+
+    decided = decide(work.promotions.id, pair, rule[app[pair]], line[pair], bars[pair], lines.subtotal_minor, turn)
+    if decided is None:
         return None, None
-    # Lines without a contestant are done; of the others all take part who are not in excess.
-    rank = on_line.count_before(is_contestant)
-    is_excess = is_contestant & (rank >= CONTESTANTS_MAX)
-    keeps = on_line.any(is_contestant)[on_line.group] & ~is_excess
-    excess_line = line[pair[is_excess]]
-    pair = pair[keeps]
-    won, is_turned = _won(work, rule[app[pair]], line[pair], wanted.at(pair), bars[pair])
     n_lines = lines.basket.size
     is_lost, has_losers, turned, bounded = (np.zeros(size, np.bool_) for size in (line.size, n_lines, n_lines, n_lines))
-    lost = pair[~won]
-    is_lost[lost] = True
-    has_losers[line[lost]] = True
-    turned[line[pair[is_turned]]] = True
-    bounded[excess_line] = True
+    is_lost[decided.lost] = True
+    has_losers[line[decided.lost]] = True
+    turned[line[decided.turned]] = True
+    bounded[line[decided.excess]] = True
     return is_lost, Contested(has_losers, turned, bounded)
 
 
-def _bars(taken: Taken, app: Int64s) -> Int64s:
+def decide(
+    ids: Sequence[str], pair: Int64s, rule: Int64s, place: Int64s, bars: Int64s, start_minor: Int64s, turn: Turn
+) -> Decided | None:
+    """Hold the contests among pairs (n,) that would take something, laid out by place and sequence; None where no place is contested.
+
+    Args: rule, place, bars (n,); start_minor (n_places,) before any of them.
+    """
+    at_place = groups_of(place)
+    is_contestant = _contestants(at_place, bars)
+    if not is_contestant.any():
+        return None
+    # Places without a contestant are done; of the others all take part who are not in excess.
+    is_excess = is_contestant & (at_place.count_before(is_contestant) >= CONTESTANTS_MAX)
+    keeps = at_place.any(is_contestant)[at_place.group] & ~is_excess
+    kept = pair[keeps]
+    won, is_turned = _won(ids, kept, rule[keeps], place[keeps], bars[keeps], start_minor, turn)
+    return Decided(kept[~won], kept[is_turned], pair[is_excess])
+
+
+def bars_of(taken: Taken, app: Int64s) -> Int64s:
     """What keeps each application's promotion (n,) from others."""
     bars = np.full(app.size, _NOTHING) if taken.group_place is None else taken.group_place[app]
     return bars if taken.is_exclusive is None else np.where(taken.is_exclusive[app], _EXCLUSIVE, bars)
@@ -98,35 +125,34 @@ def _contestants(on_line: Groups, bars: Int64s) -> Bools:
     return is_contestant
 
 
-def _won(work: Work, rule: Int64s, line: Int64s, wanted: Wanted, bars: Int64s) -> tuple[Bools, Bools]:
-    """Which pairs (n_pairs,), laid out by line, are in the winning sets of their lines, and on which lines the sequence alone says otherwise."""
-    on_line = groups_of(line)
-    n_lines, size = on_line.starts.size, int(on_line.sizes().max())
-    slot = np.arange(line.size) - on_line.starts[on_line.group]
-    pair_at = np.zeros((n_lines, size), np.int64)
-    pair_at[on_line.group, slot] = np.arange(line.size)
-    bars_at = np.full((n_lines, size), _NOBODY)
-    bars_at[on_line.group, slot] = bars
+def _won(
+    ids: Sequence[str], pair: Int64s, rule: Int64s, place: Int64s, bars: Int64s, start_minor: Int64s, turn: Turn
+) -> tuple[Bools, Bools]:
+    """Which pairs (n_pairs,), laid out by place, are in the winning sets of their places, and at which places the sequence alone says otherwise."""
+    at_place = groups_of(place)
+    n_places, size = at_place.starts.size, int(at_place.sizes().max())
+    slot = np.arange(place.size) - at_place.starts[at_place.group]
+    pair_at = np.zeros((n_places, size), np.int64)
+    pair_at[at_place.group, slot] = np.arange(place.size)
+    bars_at = np.full((n_places, size), _NOBODY)
+    bars_at[at_place.group, slot] = bars
     table, first, count, pattern = _tables(bars_at)
     n_sets = count[pattern]
-    row_line = np.repeat(np.arange(n_lines), n_sets)
+    row_place = np.repeat(np.arange(n_places), n_sets)
     first_row = np.cumsum(n_sets) - n_sets
-    in_set = table[np.arange(row_line.size) + (first[pattern] - first_row)[row_line]]
-    own_line = line[on_line.starts][row_line]
-    running, lowest = work.lines.subtotal_minor[own_line], work.lines.lowest_minor[own_line]
-    needs_code = None if work.lines.shown_lowest_minor is None else work.promotions.requires_code[rule]
+    in_set = table[np.arange(row_place.size) + (first[pattern] - first_row)[row_place]]
+    own_place = place[at_place.starts][row_place]
+    running = start_minor[own_place]
     has_taken = np.zeros(in_set.shape, np.bool_)
-    for place in range(size):
-        row = in_set[:, place].nonzero()[0]
+    for number in range(size):
+        row = in_set[:, number].nonzero()[0]
         before = running[row]
-        pair = pair_at[row_line[row], place]
-        amount = wanted.at(pair).of(before, 0, row.size, work.policy)
-        least = lowest[row] if needs_code is None else work.lines.lowest_for(own_line[row], needs_code[pair])
+        amount, least = turn(pair[pair_at[row_place[row], number]], own_place[row], before)
         running[row] = np.minimum(np.maximum(before - amount, least), before)
-        has_taken[row, place] = amount > 0
-    winner = _winners(running, has_taken, row_line, first_row, in_set, rule[pair_at], work.promotions.id)
+        has_taken[row, number] = amount > 0
+    winner = _winners(running, has_taken, row_place, first_row, in_set, rule[pair_at], ids)
     is_turned = (winner != first_row) | (has_taken[first_row] != in_set[first_row]).any(axis=1)
-    return in_set[winner][on_line.group, slot], is_turned[on_line.group]
+    return in_set[winner][at_place.group, slot], is_turned[at_place.group]
 
 
 def _winners(

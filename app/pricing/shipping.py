@@ -3,8 +3,10 @@
 import numpy as np
 
 from app.pricing.asking import ask
+from app.pricing.contests import bars_of, decide
 from app.pricing.groups import groups_of
 from app.pricing.money import PPM, Bools, Int64s, round_mul_div
+from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
 from app.pricing.stacking import Adjustment, Applications, Outcome
 from app.pricing.taken import Taken, nothing_taken
@@ -33,14 +35,16 @@ def take_shipping(work: Work, apps: Applications, outcome: Outcome, stated_minor
     off_ppm = nothing if reward.off_ppm is None else reward.off_ppm
     amount_minor = nothing if reward.across_minor is None else reward.across_minor
     taken = nothing_taken(work.promotions, rule, np.zeros(left.size, np.bool_))
+    is_lost = None
+    if work.policy.selection == "best" and taken.keeps_apart and basket.size > 1 and (basket[1:] == basket[:-1]).any():
+        is_lost = _contest(work, taken, rule, basket, left, is_shut, off_ppm, amount_minor, outcome)
     waiting = np.arange(live.size)
     while waiting.size:
         first = groups_of(basket[waiting]).starts
         now, waiting = waiting[first], np.delete(waiting, first)
-        why = _why_kept(taken, now, basket[now], is_shut[now])
+        why = _why_kept(taken, now, basket[now], is_shut[now], None if is_lost is None else is_lost[now])
         running = np.where(why > 0, 0, left[basket[now]])
-        wanted = round_mul_div(running, off_ppm[now], PPM, work.policy.rounding) + amount_minor[now]
-        took = np.minimum(wanted, running)
+        took = _takes(running, off_ppm[now], amount_minor[now], work.policy)
         left[basket[now]] -= took
         is_applied = took > 0
         own = now[is_applied]
@@ -51,6 +55,42 @@ def take_shipping(work: Work, apps: Applications, outcome: Outcome, stated_minor
         no = np.zeros(own.size, np.bool_)
         outcome.on_shipping.append(Adjustment(basket[own], rule[own], -took[is_applied], no, no))
     return left
+
+
+def _takes(running: Int64s, off_ppm: Int64s, amount_minor: Int64s, policy: Policy) -> Int64s:
+    """What shipping promotions (n,) take of what is left for each (n,)."""
+    took: Int64s = np.minimum(round_mul_div(running, off_ppm, PPM, policy.rounding) + amount_minor, running)
+    return took
+
+
+def _contest(
+    work: Work,
+    taken: Taken,
+    rule: Int64s,
+    basket: Int64s,
+    stated_minor: Int64s,
+    is_shut: Bools,
+    off_ppm: Int64s,
+    amount_minor: Int64s,
+    outcome: Outcome,
+) -> Bools | None:
+    """Which shipping promotions (n,) have lost the shipping of their basket; None where none is contested."""
+
+    def turn(pair: Int64s, _: Int64s, before: Int64s) -> tuple[Int64s, Int64s]:
+        return _takes(before, off_ppm[pair], amount_minor[pair], work.policy), np.zeros(pair.size, np.int64)
+
+    takes = _takes(stated_minor[basket], off_ppm, amount_minor, work.policy)
+    pair = (~is_shut & (takes > 0)).nonzero()[0]
+    decided = decide(work.promotions.id, pair, rule[pair], basket[pair], bars_of(taken, pair), stated_minor, turn)
+    if decided is None:
+        return None
+    if decided.excess.size:
+        is_bounded = np.zeros(stated_minor.size, np.bool_) if outcome.is_bounded is None else outcome.is_bounded
+        is_bounded[basket[decided.excess]] = True
+        outcome.is_bounded = is_bounded
+    is_lost = np.zeros(rule.size, np.bool_)
+    is_lost[decided.lost] = True
+    return is_lost
 
 
 def _judged_late(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> Int64s:
@@ -69,11 +109,13 @@ def _judged_late(work: Work, apps: Applications, live: Int64s, outcome: Outcome)
     return live[~is_late]
 
 
-def _why_kept(taken: Taken, now: Int64s, basket: Int64s, is_shut: Bools) -> Int64s:
+def _why_kept(taken: Taken, now: Int64s, basket: Int64s, is_shut: Bools, is_lost: Bools | None) -> Int64s:
     """Why shipping promotions (n,) may not apply, 0 where they may."""
     why = np.where(is_shut, Reason.ON_SALE, 0)
+    if is_lost is not None:
+        why[is_lost] = Reason.NOT_BEST
     if taken.group_place is not None:
         why[(why == 0) & ~taken.is_free[taken.cell(now, basket)]] = Reason.GROUP_TAKEN
     blocked = taken.is_blocked(now, basket)
-    why[blocked & (why != Reason.ON_SALE)] = Reason.EXCLUSIVE_TAKEN
+    why[blocked & (why != Reason.ON_SALE) & (why != Reason.NOT_BEST)] = Reason.EXCLUSIVE_TAKEN
     return why

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations
 
 from tests.reference.allocation import allocate
 from tests.reference.conditions import Turn
@@ -21,6 +22,8 @@ from tests.reference.figures import (
 from tests.reference.lines import Line
 from tests.reference.shop import Body, Request, Shop
 
+SHIPPING_CONTESTANTS_MAX = 12
+
 
 @dataclass
 class Shipping:
@@ -29,26 +32,73 @@ class Shipping:
     left: int | None
     adjustments: list[Body] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    is_bounded: bool = False
+
+
+def is_eligible(promotion: Body, turn: Turn) -> bool:
+    """Say whether a shipping promotion has an eligible line."""
+    return not (promotion.get("not_on_sale") and all(line.is_on_sale for line in turn.scope))
+
+
+def taken_of(shop: Shop, promotion: Body, left: int) -> int:
+    """What a shipping promotion takes of what is left of the shipping."""
+    params = promotion["params"]
+    if params.get("amount") is not None:
+        return int(min(params["amount"], left))
+    return min(shop.round(Fraction(left * parse_rate_ppm(params["percent"]), 1_000_000)), left)
+
+
+def contest_shipping(shop: Shop, open_rules: Sequence[str], shipping: Shipping) -> None:
+    """Note which of the shipping promotions that are open, in their sequence, are not in the winning set."""
+    stated = shipping.left
+    if stated is None:
+        return
+    promotions = shop.each("promotions")
+
+    def exclude(one: str, other: str) -> bool:
+        first, second = promotions[one], promotions[other]
+        shares = first.get("group") is not None and first.get("group") == second.get("group")
+        return one != other and bool(shares or first.get("exclusive") or second.get("exclusive"))
+
+    takers = [rule for rule in open_rules if taken_of(shop, promotions[rule], stated)]
+    contestants = [rule for rule in takers if any(exclude(rule, other) for other in takers)]
+    apart = [rule for rule in takers if rule not in contestants]
+    searched = contestants[:SHIPPING_CONTESTANTS_MAX]
+    shipping.is_bounded = len(searched) < len(contestants)
+    tried = []
+    for size in range(1, len(searched) + 1):
+        for chosen in combinations(searched, size):
+            rest = [rule for rule in searched if rule not in chosen]
+            if any(exclude(one, other) for one, other in combinations(chosen, 2)):
+                continue
+            if not all(any(exclude(one, other) for other in chosen) for one in rest):
+                continue
+            left, took = stated, []
+            for rule in [rule for rule in takers if rule in chosen or rule in apart]:
+                amount = taken_of(shop, promotions[rule], left)
+                left -= amount
+                took += [rule] if amount else []
+            tried.append((left, len(took), sorted(took), sorted(chosen)))
+    if tried:
+        shipping.lost = set(searched) - set(min(tried)[3])
 
 
 def take_shipping(shop: Shop, promotion: Body, shown: Body, turn: Turn, shipping: Shipping) -> Body | None:
     """Apply a shipping promotion whose condition holds; return why it did not apply, None where it did."""
     if shipping.left is None:
         return {"reason": "no_shipping"}
-    if promotion.get("not_on_sale") and all(line.is_on_sale for line in turn.scope):
+    if not is_eligible(promotion, turn):
         return {"reason": "on_sale"}
+    if shown["rule"] in shipping.lost:
+        return {"reason": "not_best"}
     rivals = [shop.each("promotions")[rule] for rule in shipping.applied]
     if any(rival.get("exclusive") for rival in rivals) or (promotion.get("exclusive") and rivals):
         return {"reason": "exclusive_taken"}
     group = promotion.get("group")
     if group is not None and any(rival.get("group") == group for rival in rivals):
         return {"reason": "group_taken"}
-    params = promotion["params"]
-    if params.get("amount") is not None:
-        wanted = params["amount"]
-    else:
-        wanted = shop.round(Fraction(shipping.left * parse_rate_ppm(params["percent"]), 1_000_000))
-    took = min(wanted, shipping.left)
+    took = taken_of(shop, promotion, shipping.left)
     if took == 0:
         return {"reason": "nothing_to_discount"}
     shipping.left -= took

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from tests.reference.allocation import allocate_within
-from tests.reference.beyond import Multiplied, Shipping, fund, gift_of, take_shipping
+from tests.reference.beyond import Multiplied, Shipping, contest_shipping, fund, gift_of, is_eligible, take_shipping
 from tests.reference.codes import promotion_of_each_code
 from tests.reference.conditions import Turn, facts_of, looks_at_running_order, named_attributes
 from tests.reference.guardrails import Bound
@@ -123,8 +123,12 @@ def run_promotions(
     """
     outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
     facts = facts_of(shop, request)
+    has_contested = shop.policy("selection") != "best"
     for one in candidates:
         rule, named, number = one.rule, one.named, one.number
+        if one.promotion["level"] == "shipping" and not has_contested:
+            has_contested = True
+            contest_shipping(shop, _open_to_shipping(candidates, lines, facts), outcome.shipping)
         if not one.scope:
             outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
             outcome.told[rule] = 2, given.naming[rule][0], number
@@ -186,6 +190,17 @@ def _take_turn(shop: Shop, request: Request, one: Candidate, turn: Turn, outcome
             line.served_units += units
     outcome.took += [(rule, line) for line in eligible if _has_taken(rule, line)]
     return None if has_applied else {"reason": "nothing_to_discount"}
+
+
+def _open_to_shipping(candidates: Sequence[Candidate], lines: Sequence[Line], facts: Body) -> list[str]:
+    """Return the shipping promotions whose condition holds, now that all others are done, and that have an eligible line."""
+    found = []
+    for one in candidates:
+        turn = Turn(facts, lines, [lines[place] for place in one.scope])
+        if one.promotion["level"] == "shipping" and one.scope and is_eligible(one.promotion, turn):
+            condition = one.promotion.get("conditions")
+            found += [one.rule] if condition is None or turn.holds(condition) else []
+    return found
 
 
 def _has_taken(rule: str, line: Line) -> bool:

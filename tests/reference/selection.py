@@ -33,7 +33,7 @@ class Run:
 
     def rank(self) -> tuple[int, int, int, list[str], int, list[str]]:
         """Return what the better of two runs has less of."""
-        applied = sorted(self.outcome.applied)
+        applied = sorted(set(self.outcome.applied) - set(self.outcome.shipping.applied))
         n_given = len(self.outcome.gifts) + len(self.outcome.multiplied)
         return self.total, -n_given, len(applied), applied, len(self.left_out), sorted(self.left_out)
 
@@ -177,7 +177,7 @@ class Search:
             winner = by_sequence
         for rule in sorted(winner.left_out):
             self._tell(rule, next(run for run in runs if rule not in run.left_out), winner)
-        winner.is_bounded = first.is_bounded or len(searched) < len(rivals)
+        winner.is_bounded = first.is_bounded or len(searched) < len(rivals) or winner.outcome.shipping.is_bounded
         return winner
 
     def _tell(self, rule: str, run: Run, winner: Run) -> None:

@@ -70,11 +70,12 @@ def test_shipping_is_never_below_zero_and_an_exclusive_promotion_keeps_the_other
     reply = quoted(resources, ("A", 1), shipping=500)
 
     assert (reply["shipping"]["total"], reply["total"]) == (0, 1000)
-    assert reply["not_applied"] == [{"rule": "half", "reason": "exclusive_taken"}]
+    assert reply["not_applied"] == [{"rule": "half", "reason": "not_best"}]
 
 
-def test_of_a_group_of_shipping_promotions_the_first_applies_and_its_group_is_not_that_of_the_order() -> None:
-    resources = {
+def test_by_priority_the_first_of_a_group_of_shipping_promotions_applies_and_its_group_is_not_that_of_the_order() -> None:
+    resources: dict[str, Any] = {
+        "policy": {"selection": "priority"},
         "prices": prices(A="1000"),
         "promotions": {
             "order": amount_off(100, level="order", group="g", exclusive=True),
@@ -87,6 +88,83 @@ def test_of_a_group_of_shipping_promotions_the_first_applies_and_its_group_is_no
 
     assert (reply["discount"], reply["shipping"]["discount"], reply["total"]) == (100, 50, 1350)
     assert reply["not_applied"] == [{"rule": "two", "reason": "group_taken"}]
+    best = quoted(resources | {"policy": {"selection": "best"}}, ("A", 1), shipping=500)
+    assert (best["discount"], best["shipping"]["discount"], best["total"]) == (100, 100, 1300)
+    assert best["not_applied"] == [{"rule": "one", "reason": "not_best"}]
+
+
+def contested(**promotions: dict[str, Any]) -> tuple[dict[str, int], dict[str, str], str]:
+    """What shipping promotions take of 500, why the others do not, and the reply's `selection`."""
+    reply = quoted({"prices": prices(A="1000"), "promotions": promotions}, ("A", 1), shipping=500)
+    took = {each["rule"]: -each["amount"] for each in reply["shipping"]["adjustments"]}
+    return took, {each["rule"]: each["reason"] for each in reply["not_applied"]}, reply["selection"]
+
+
+def test_several_shipping_promotions_win_over_an_exclusive_one_that_takes_less() -> None:
+    several = {"a": shipping(amount=200), "b": shipping(percent="20")}
+
+    # 200 and a fifth of 300 are 260.
+    less = contested(x=shipping(amount=259, exclusive=True, priority=5), **several)
+    more = contested(x=shipping(amount=261, exclusive=True, priority=-5), **several)
+
+    assert less == ({"a": 200, "b": 60}, {"x": "not_best"}, "exact")
+    assert more == ({"x": 261}, {"a": "not_best", "b": "not_best"}, "exact")
+
+
+def test_shipping_promotions_contest_what_those_that_exclude_nobody_leave() -> None:
+    half = shipping(percent="50", priority=5)
+
+    # Of 500 30 % would be more than 100, of the 250 that the half leaves it is 75.
+    found = contested(half=half, percent=shipping(percent="30", group="g", priority=1), amount=shipping(amount=100, group="g"))
+
+    assert found == ({"half": 250, "amount": 100}, {"percent": "not_best"}, "exact")
+
+
+def test_of_equal_sets_of_shipping_promotions_fewer_win_and_then_the_first_ids() -> None:
+    fewer = contested(x=shipping(amount=100, priority=2), y=shipping(amount=200), z=shipping(amount=300, exclusive=True))
+    by_id = contested(a=shipping(amount=900, group="g"), b=shipping(percent="100", group="g", priority=5))
+
+    assert fewer == ({"z": 300}, {"x": "not_best", "y": "not_best"}, "exact")
+    assert by_id == ({"a": 500}, {"b": "not_best"}, "exact")
+
+
+def test_shipping_promotions_that_are_not_open_contest_nothing() -> None:
+    late = {"attribute": "order.subtotal", "op": ">=", "value": 1000, "basis": "running"}
+
+    found = contested(
+        less=amount_off(1, level="order"),
+        free=shipping(percent="100", group="g", conditions=late),
+        first=shipping(amount=5, group="g", priority=1),
+        second=shipping(amount=9, group="g"),
+    )
+
+    assert found == ({"second": 9}, {"free": "min_spend_not_met", "first": "not_best"}, "exact")
+
+
+def test_of_more_shipping_promotions_than_are_searched_the_first_contest() -> None:
+    many = {f"p{number:02}": shipping(amount=10 + number, group="g", priority=-number) for number in range(12)}
+
+    took, why, selection = contested(**many, q=shipping(amount=400, group="g", priority=-99))
+
+    assert (took, why.pop("q"), selection) == ({"p11": 21}, "group_taken", "bounded")
+    assert set(why.values()) == {"not_best"}
+    assert contested(**many)[2] == "exact"
+
+
+def test_baskets_side_by_side_hold_the_contests_of_their_own_shipping() -> None:
+    promotions = {"amount": shipping(amount=100, group="g"), "half": shipping(percent="50", group="g", priority=5)}
+    documents = {"prices": prices(A="1000"), "promotions": promotions}
+    bodies: list[dict[str, Any]] = [
+        {"currency": "USD", "lines": [{"id": "1", "sku": "A", "quantity": 1}], **sent}
+        for sent in ({"shipping": 150}, {}, {"shipping": 300}, {"shipping": 0})
+    ]
+
+    replies = engine_replies(compiled(documents, {}, AT_US), bodies, [AT_US] * 4)
+
+    assert [reply["total"] for reply in replies] == [1050, 1000, 1150, 1000]
+    assert [
+        difference(reply, reference_reply(documents, {}, body, AT_US, AT_US)) for reply, body in zip(replies, bodies, strict=True)
+    ] == [None] * 4
 
 
 @pytest.mark.parametrize(
