@@ -78,7 +78,7 @@ _CLASSES: Final[dict[str, Any]] = {
         UnitLimits,
         *(
             one
-            for module in (*KINDS.values(), *STRATEGIES.values())
+            for module in (*(kind.module for kind in KINDS.values()), *STRATEGIES.values())
             for one in vars(module).values()
             if hasattr(one, "_fields") and one.__module__ == cast(Any, module).__name__
         ),

@@ -6,10 +6,11 @@ from typing import Final
 import numpy as np
 
 from app.pricing.groups import Groups
+from app.pricing.kind import Kind
 from app.pricing.money import AMOUNT_MINOR_MAX, INT64_MAX, Bools, Int64s
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
-from app.pricing.rewards import ALL_UNITS, BASE_RUNNING, BY_RUNNING, Kind, Offer, Reward, Turn
+from app.pricing.rewards import ALL_UNITS, BASE_RUNNING, BY_RUNNING, Offer, Reward, Turn
 from app.pricing.stacking import Lines, Orders
 
 _OF_PAIRS: Final = frozenset({"line_minor", "down_to_minor", "units_milli", "weight", "served_milli"})

@@ -9,9 +9,10 @@ from app.pricing.code_table import NO_CODES, CodeTable
 from app.pricing.conditions import ConditionError, ConditionTable, Tree, pack_conditions, read_tree
 from app.pricing.decode import decode_params
 from app.pricing.funding import Funding, pack_funding
+from app.pricing.kind import Kind
 from app.pricing.money import Bools, Int64s
 from app.pricing.parts import Parts, pack_parts
-from app.pricing.rewards import Kind, Level
+from app.pricing.rewards import Level
 from app.pricing.schedule import Intervals, ScheduleError, ScheduleTable, compile_schedule, pack_schedules
 from app.pricing.scope import Assortment, Reach, ScopeIndex, compile_scope, index_scopes, only_listed
 from app.pricing.vocabulary import Vocabulary

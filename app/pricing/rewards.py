@@ -4,7 +4,7 @@ An application is a promotion in a basket, its pairs are the lines of its scope.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from app.pricing.params import ParamProblem
 from app.pricing.parts import Parts, mask_of
 from app.pricing.policy import Policy
 from app.pricing.reasons import Reason
-from app.pricing.scope import Reach, Scope
+from app.pricing.scope import Scope
 from app.pricing.splice import KEY_STRIDE
 from app.pricing.stacking import Lines, Orders
 from app.pricing.units import whole_units
@@ -125,50 +125,6 @@ class Reward(NamedTuple):
     served_milli: Int64s | None = None  # (n_pairs,) units that serve a set when the promotion applies
     is_given: Bools | None = None  # (n_apps,) an order promotion applies although it takes no amount
     offer: Offer | None = None
-
-
-class Kind(Protocol):
-    """What a module in `rules/` offers: one kind of promotion."""
-
-    KIND: str
-    Params: Any
-    LEVELS: tuple[Level, ...]  # the first is the default
-
-    def check(self, params: Any, level: Level) -> list[ParamProblem]:
-        """Find what no single field's bounds can tell."""
-
-    def holds_amounts(self, params: Any) -> bool:
-        """Whether a parameter is money, so that the promotion must name its currency."""
-
-    def is_local(self, params: Any) -> bool:
-        """Whether what a line-level promotion takes of a line depends on no other line."""
-
-    def is_by_line(self, params: Any) -> bool:
-        """Whether what it takes of a line is known before the promotions take their turns, but for the running amount of that line.
-
-        A quantity or a figure of the customer is known before, a running spend is not; an amount across lines or a cap ties lines together.
-        """
-
-    def measures_running(self, params: Any) -> bool:
-        """Whether the step that it gives is reached by running amounts."""
-
-    def uses_units(self, params: Any) -> bool:
-        """Whether units of lines serve its sets, and no other set after that."""
-
-    def reach(self, params: Any, scope: Scope, find: FindScope) -> Reach:
-        """What the promotion may touch, given its own scope, and the further scopes that its parameters name: `find` compiles them."""
-
-    def personal_inputs(self, params: Any) -> tuple[str, ...]:
-        """The personal attributes that the reward itself looks at."""
-
-    def pack(self, params: Sequence[Any]) -> Any:
-        """Lay out the parameters of all promotions of the kind as arrays."""
-
-    def reward(self, packed: Any, turn: Turn) -> Reward:
-        """What each application wants to take; by line it is asked once, before the turns."""
-
-    def next_benefit(self, packed: Any, step: int, needed: int, times: int) -> Mapping[str, Any]:
-        """Tell what a next step offers, so many times, and what it needs."""
 
 
 def base_of(base: Int64s, policy: Policy) -> Int64s | None:

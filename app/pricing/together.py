@@ -9,11 +9,12 @@ from app.pricing.allocation import allocate_within
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import wanted_of
 from app.pricing.groups import Groups
+from app.pricing.kind import Kind
 from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_div
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.reasons import Reason
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BY_RUNNING, Kind, Level, Reward
+from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BY_RUNNING, Level, Reward
 from app.pricing.stacking import NO_RULE, Lines, Orders
 from app.pricing.taken import Taken
 from app.pricing.verdicts import Scoped, Verdict, judge

@@ -7,10 +7,9 @@ front, a trailer. The fields are those of `queries.COLUMNS`, which a driver woul
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from app.quotes.store import Decision
+from app.quotes.decision import Decision
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
@@ -29,7 +28,7 @@ _NULL: Final = _LENGTH.pack(-1)
 _NO_CODES: Final = _LENGTH.pack(12) + Struct(">iiI").pack(0, 0, _OID_OF_TEXT)
 
 
-async def copy_chunks(decisions: Sequence["Decision"]) -> AsyncIterator[bytes]:
+async def copy_chunks(decisions: Sequence[Decision]) -> AsyncIterator[bytes]:
     """The whole COPY of decisions that are of one instant. Raises ValueError and struct.error for what no column can hold."""
     if not decisions:
         yield _HEADER + _TRAILER

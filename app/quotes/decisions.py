@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.db.engine import transaction
 from app.db.tables import decision_keys, decisions
 from app.errors import NotFound, Unavailable
+from app.quotes.decision import Decision
 from app.quotes.parse import instant_of, normalise_code
-from app.quotes.store import Decision
 
 READ_S: Final = 1.4
 SEARCH_S: Final = 10.0

@@ -14,11 +14,12 @@ from asyncpg.pgproto.pgproto import UUID
 from app.db.engine import DatabaseUnreachable
 from app.errors import Conflict, FieldError, IdempotencyMismatch, InternalError, Problem, Unavailable, ValidationFailed
 from app.metrics import Metrics
+from app.quotes.decision import Decision
 from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
 from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing
-from app.quotes.store import Claim, Decision, DecisionStore, Earlier
+from app.quotes.store import Claim, DecisionStore, Earlier
 from app.quotes.tokens import KeyRing
 
 # Composing this many replies takes the loop one or two milliseconds.

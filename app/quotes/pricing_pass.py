@@ -14,10 +14,10 @@ from app.errors import FieldError, InternalError, Problem, Unavailable, Validati
 from app.metrics import Metrics
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.quotes.decision import Decision
 from app.quotes.encode import EncodedQuote
 from app.quotes.pace import Pace
 from app.quotes.parse import Understood, basket_of
-from app.quotes.store import Decision
 
 _log = structlog.get_logger(__name__)
 

@@ -10,11 +10,11 @@ import msgspec
 
 from app.pricebook.load import NoSuchVersion
 from app.pricing.book import PriceBook
+from app.quotes.decision import Decision
 from app.quotes.decisions import DecisionReader
 from app.quotes.encode import EncodedQuote
 from app.quotes.parse import basket_of, format_instant, instant_ms_of, read_stored
 from app.quotes.pricing_pass import PriceAndEncode
-from app.quotes.store import Decision
 
 _PAGE_ROWS: Final = 1_000
 _TOKEN: Final = b',"token":"'

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.db.engine import DatabaseUnreachable
 from app.errors import NotFound, Unavailable
 from app.pricebook.load import NoSuchVersion
+from app.quotes.decision import Decision
 from app.quotes.decisions import DecisionReader, Filters
 from app.quotes.front import Authenticate, Endpoint
 from app.quotes.openapi import request_body, responses
@@ -28,7 +29,6 @@ from app.quotes.replies import (
     ReplayReply,
 )
 from app.quotes.schemas import SKU_PATTERN, BatchRequest, PricesRequest, QuoteRequest
-from app.quotes.store import Decision
 from app.web.auth import requires
 from app.web.instants import Instant
 from app.web.pagination import Cursor, Limit, cut_page, decode_instant_cursor

@@ -17,6 +17,7 @@ from app.db.partitions import ensure_day
 from app.metrics import Metrics
 from app.quotes import queries
 from app.quotes.copy_rows import copy_chunks
+from app.quotes.decision import Decision
 from app.quotes.ids import issued_ms_of
 from app.quotes.parse import instant_of
 
@@ -26,28 +27,6 @@ _log = structlog.get_logger(__name__)
 
 # What the server, or packing a row, says of values that cannot be taken, however often they are sent.
 _POISON: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, TypeError, ValueError, OverflowError, struct.error)
-
-
-class Decision(NamedTuple):
-    """A row of `decisions`; the fields are the columns in the order of `queries.COLUMNS`."""
-
-    issued_at: datetime
-    id: UUID
-    version: int
-    currency: str
-    channel: str | None
-    customer: str | None
-    codes: Sequence[str]
-    subtotal_minor: int
-    discount_minor: int
-    total_minor: int
-    line_count: int
-    source: str
-    request: bytes
-    reply: bytes
-
-
-assert Decision._fields == queries.COLUMNS
 
 
 class Claim(NamedTuple):

@@ -28,7 +28,9 @@ def params_model(params: type, name: str) -> type[Body]:
         if wire_name(field.name) != field.name:
             annotation = Annotated[annotation, Field(alias=wire_name(field.name))]
         assert field.default_factory is MISSING, "parameters have plain defaults"
-        members[field.name] = (annotation, ... if field.default is MISSING else field.default)
+        # Tuples are lists on the wire.
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        members[field.name] = (annotation, ... if default is MISSING else default)
     return create_model(name, __base__=Body, __doc__=params.__doc__, **members)
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from app.cli import main
-from app.quotes.store import Claim, Decision, DecisionStore, Outcome
+from app.quotes.decision import Decision
+from app.quotes.store import Claim, DecisionStore, Outcome
 
 
 def stop_storing() -> None:

@@ -392,3 +392,12 @@ def test_what_is_exported_is_imported_unchanged(shop: httpx.Client) -> None:
                 headers={"Content-Type": media_type},
             )
             assert (back.status_code, back.json()["changed"]) == (200, 0), (resource, form, back.text)
+
+
+def test_a_value_without_differences_is_the_reference_price(shop: httpx.Client) -> None:
+    body = {"kind": "value", "scope": {}, "currency": "USD", "params": {"reference_price": "100"}}
+
+    reply = shop.put("/v1/strategies/bare", json=body)
+
+    assert reply.status_code == 201
+    assert reply.json()["params"]["differences"] == []

@@ -173,7 +173,7 @@ BODIES: list[tuple[str, str, Any, set[str]]] = [
         PROMOTION | {"conditions": LEAF | {"attribute": "order.weather"}},
         {"conditions.attribute"},
     ),
-    ("PUT", "/v1/coupons/A", {}, {"promotion", "codes"}),
+    ("PUT", "/v1/coupons/A", {}, {"promotion"}),
     ("PUT", "/v1/coupons/A", {"promotion": "p", "codes": []}, {"codes"}),
     ("PUT", "/v1/coupons/A", {"promotion": "p", "codes": ["A", " a "]}, {"codes[1]"}),
     ("PUT", "/v1/coupons/A", {"promotion": "p", "codes": ["\u00a0"]}, {"codes[0]"}),

@@ -13,7 +13,8 @@ from app.db.engine import Database
 from app.metrics import Metrics
 from app.pricebook.compile import compile_off_loop
 from app.pricebook.load import load_rows
-from app.quotes.store import Claim, Decision, DecisionStore, Outcome
+from app.quotes.decision import Decision
+from app.quotes.store import Claim, DecisionStore, Outcome
 from app.settings import Settings
 from tests.quotes_support import Books, connector, doors, house
 

@@ -2,10 +2,10 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Final, cast
+from typing import Final
 
-from app.pricing.rewards import Kind
+from app.pricing.kind import Kind, kind_of
 
 KINDS: Final[dict[str, Kind]] = {
-    module.name: cast(Kind, import_module(f"{__name__}.{module.name}")) for module in iter_modules(__path__)
+    module.name: kind_of(import_module(f"{__name__}.{module.name}")) for module in iter_modules(__path__)
 }

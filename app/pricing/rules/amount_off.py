@@ -1,15 +1,14 @@
 """An amount off each unit, off each line, or once across the lines of the scope."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from app.pricing.money import AMOUNT_MINOR_MAX, MILLI, Int64s, round_mul_div
 from app.pricing.params import ParamProblem, PositiveAmountMinor
-from app.pricing.rewards import ALL_UNITS, Allocate, FindScope, Level, Reward, Turn, caps_of, pack_allocate, weights
-from app.pricing.scope import Reach, Scope
+from app.pricing.rewards import ALL_UNITS, Allocate, Level, Reward, Turn, caps_of, pack_allocate, weights
 from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "amount_off"
@@ -61,26 +60,6 @@ def is_by_line(params: Params) -> bool:
     return params.cap is None and params.per != "across" and not ties_lines(params.units)
 
 
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
-
-
 class Packed(NamedTuple):
     """Parameters by row."""
 
@@ -118,8 +97,3 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     if across is not None:
         weight = weights(packed.allocate[turn.row], turn, by_amount=None, by_quantity=turn.quantity_milli)
     return Reward(line_minor=line, across_minor=across, cap_minor=caps_of(packed.cap_minor, turn.row), weight=weight)
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """An amount has no next step."""
-    raise AssertionError("amount_off offers no steps")

@@ -72,21 +72,6 @@ def holds_amounts(params: Params) -> bool:
     return params.percent is None
 
 
-def is_local(params: Params) -> bool:
-    """A bundle ties its lines together."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """A bundle ties its lines together."""
-    return False
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
 def uses_units(params: Params) -> bool:
     """What is in one bundle is in no other set."""
     return True
@@ -96,11 +81,6 @@ def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
     """What of its scope is in a component."""
     parts = tuple(find(component.scope) for component in params.components)
     return Reach(intersection(scope, reduce(union, parts)), parts)
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
 
 
 class Components(NamedTuple):

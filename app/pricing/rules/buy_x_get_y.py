@@ -62,21 +62,6 @@ def holds_amounts(params: Params) -> bool:
     return params.unit_price is not None
 
 
-def is_local(params: Params) -> bool:
-    """A set ties its lines together."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """A set ties its lines together."""
-    return False
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
 def uses_units(params: Params) -> bool:
     """What was bought or given for one set counts for no other."""
     return True
@@ -88,11 +73,6 @@ def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
         return Reach(scope)
     given = find(params.get_scope)
     return Reach(union(scope, given), (scope, given))
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
 
 
 class Packed(NamedTuple):

@@ -1,15 +1,14 @@
 """A fixed unit price for the lines of the scope; above the current price it does nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from app.pricing.money import Int64s, parse_unit_price_e4
 from app.pricing.params import ParamProblem, UnitPrice
-from app.pricing.rewards import ALL_UNITS, FindScope, Level, Reward, Turn, down_to
-from app.pricing.scope import Reach, Scope
+from app.pricing.rewards import ALL_UNITS, Level, Reward, Turn, down_to
 from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "fixed_price"
@@ -44,26 +43,6 @@ def is_by_line(params: Params) -> bool:
     return not ties_lines(params.units)
 
 
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
-
-
 class Packed(NamedTuple):
     """Parameters by row."""
 
@@ -83,8 +62,3 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     units = limited_units(packed.units, turn, otherwise=ALL_UNITS)
     quantity = turn.quantity_milli if units is None else np.where(units == ALL_UNITS, turn.quantity_milli, units)
     return Reward(down_to_minor=down_to(packed.unit_e4[turn.row][turn.lines.group], quantity, turn.policy), units_milli=units)
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """A fixed price has no next step."""
-    raise AssertionError("fixed_price offers no steps")

@@ -1,16 +1,15 @@
 """Gifts: SKUs that the customer gets, or may choose from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.pricing.money import Int64s, parse_decimal
 from app.pricing.params import Bounds, DecimalText, ParamProblem, Sku
-from app.pricing.rewards import FindScope, Level, Reward, Turn
-from app.pricing.scope import Reach, Scope
+from app.pricing.rewards import Level, Reward, Turn
 
 KIND: Final = "gift"
 LEVELS: Final[tuple[Level, ...]] = ("order",)
@@ -45,36 +44,6 @@ def holds_amounts(params: Params) -> bool:
     return False
 
 
-def is_local(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
-
-
 class Skus(NamedTuple):
     """SKUs in ASCII; `first` (n_rows + 1,) delimits those of a row."""
 
@@ -104,8 +73,3 @@ def pack(params: Sequence[Params]) -> Packed:
 def reward(packed: Packed, turn: Turn) -> Reward:
     """It applies and takes nothing of the order."""
     return Reward(is_given=np.ones(turn.row.size, np.bool_))
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """A gift has no next step."""
-    raise AssertionError("gift offers no steps")

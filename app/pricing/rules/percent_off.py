@@ -1,8 +1,8 @@
 """A percentage off the lines of the scope, or off the order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,12 @@ from app.pricing.rewards import (
     BASE_LIST,
     BASE_POLICY,
     BASE_RUNNING,
-    FindScope,
     Level,
     Reward,
     Turn,
     base_of,
     caps_of,
 )
-from app.pricing.scope import Reach, Scope
 from app.pricing.unit_limits import UnitLimits, Units, check_units, limited_units, pack_units, ties_lines
 
 KIND: Final = "percent_off"
@@ -59,26 +57,6 @@ def is_by_line(params: Params) -> bool:
     return params.cap is None and not ties_lines(params.units)
 
 
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
-
-
 class Packed(NamedTuple):
     """Parameters by row."""
 
@@ -106,8 +84,3 @@ def reward(packed: Packed, turn: Turn) -> Reward:
         cap_minor=caps_of(packed.cap_minor, turn.row),
         units_milli=limited_units(packed.units, turn, otherwise=ALL_UNITS),
     )
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """A percentage has no next step."""
-    raise AssertionError("percent_off offers no steps")

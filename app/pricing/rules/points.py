@@ -1,16 +1,15 @@
 """A multiplier of the points that the lines of the scope earn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 
 from app.pricing.money import Int64s, parse_decimal
-from app.pricing.params import DecimalText, ParamProblem
+from app.pricing.params import DecimalText
 from app.pricing.reasons import Reason, Unit
-from app.pricing.rewards import FindScope, Level, Offer, Reward, Turn
-from app.pricing.scope import Reach, Scope
+from app.pricing.rewards import Level, Offer, Reward, Turn
 
 KIND: Final = "points"
 LEVELS: Final[tuple[Level, ...]] = ("order",)
@@ -23,44 +22,9 @@ class Params:
     multiplier: Annotated[str, DecimalText(4, "0", "1000")]
 
 
-def check(params: Params, level: Level) -> list[ParamProblem]:
-    """Each field's bounds say all."""
-    return []
-
-
 def holds_amounts(params: Params) -> bool:
     """Points are no money."""
     return False
-
-
-def is_local(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
 
 
 class Packed(NamedTuple):
@@ -81,8 +45,3 @@ def reward(packed: Packed, turn: Turn) -> Reward:
     is_given = np.zeros(turn.row.size, np.bool_) if has_points is None else has_points[turn.basket]
     reason = np.where(is_given, Reason.APPLIED, Reason.POINTS_NOT_OFFERED)
     return Reward(is_given=is_given, offer=Offer(reason, nothing, nothing + Unit.NONE, nothing - 1, nothing, nothing + 1))
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """A multiplier has no next step."""
-    raise AssertionError("points offers no steps")

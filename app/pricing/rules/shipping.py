@@ -1,15 +1,14 @@
 """Free or cheaper shipping: a percentage or an amount off the shipping amount of the request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from app.pricing.money import Int64s, parse_percent_ppm
 from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor
-from app.pricing.rewards import FindScope, Level, Reward, Turn
-from app.pricing.scope import Reach, Scope
+from app.pricing.rewards import Level, Reward, Turn
 
 KIND: Final = "shipping"
 LEVELS: Final[tuple[Level, ...]] = ("shipping",)
@@ -33,36 +32,6 @@ def holds_amounts(params: Params) -> bool:
     return params.amount is not None
 
 
-def is_local(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """It takes nothing of a line."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def measures_running(params: Params) -> bool:
-    """It has no steps."""
-    return False
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
-
-
 class Packed(NamedTuple):
     """Parameters by row."""
 
@@ -81,8 +50,3 @@ def pack(params: Sequence[Params]) -> Packed:
 def reward(packed: Packed, turn: Turn) -> Reward:
     """The percentage of what is left of the shipping amount, or the amount."""
     return Reward(off_ppm=packed.off_ppm[turn.row], across_minor=packed.amount_minor[turn.row])
-
-
-def next_benefit(packed: Packed, step: int, needed: int, times: int) -> Mapping[str, Any]:
-    """Cheaper shipping has no next step."""
-    raise AssertionError("shipping offers no steps")

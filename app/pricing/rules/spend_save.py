@@ -11,7 +11,6 @@ from app.pricing.params import ParamProblem, PercentOff, PositiveAmountMinor, Ti
 from app.pricing.reasons import Reason, Unit
 from app.pricing.rewards import (
     Allocate,
-    FindScope,
     Level,
     Reward,
     Steps,
@@ -24,7 +23,6 @@ from app.pricing.rewards import (
     take_step,
     weights,
 )
-from app.pricing.scope import Reach, Scope
 
 KIND: Final = "spend_save"
 LEVELS: Final[tuple[Level, ...]] = ("order", "line")
@@ -85,34 +83,9 @@ def holds_amounts(params: Params) -> bool:
     return True
 
 
-def is_local(params: Params) -> bool:
-    """The spend sums over the scope."""
-    return False
-
-
-def is_by_line(params: Params) -> bool:
-    """The running spend is known at its turn."""
-    return False
-
-
 def measures_running(params: Params) -> bool:
     """By the running spend."""
     return True
-
-
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
-
-
-def personal_inputs(params: Params) -> tuple[str, ...]:
-    """None."""
-    return ()
 
 
 class Packed(NamedTuple):

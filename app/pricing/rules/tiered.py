@@ -12,7 +12,6 @@ from app.pricing.reasons import Reason, Unit
 from app.pricing.rewards import (
     ABSENT,
     Allocate,
-    FindScope,
     Level,
     Reward,
     Steps,
@@ -25,7 +24,6 @@ from app.pricing.rewards import (
     take_step,
     weights,
 )
-from app.pricing.scope import Reach, Scope
 
 KIND: Final = "tiered"
 LEVELS: Final[tuple[Level, ...]] = ("line", "order")
@@ -83,11 +81,6 @@ def holds_amounts(params: Params) -> bool:
     return params.by in ("spend", "customer.spend") or any(step.amount is not None for step in params.steps)
 
 
-def is_local(params: Params) -> bool:
-    """The measure sums over the scope."""
-    return False
-
-
 def is_by_line(params: Params) -> bool:
     """A percentage by a quantity or by the customer's figures is known before; an amount is taken across the lines."""
     return params.by != "spend" and all(step.amount is None for step in params.steps)
@@ -96,16 +89,6 @@ def is_by_line(params: Params) -> bool:
 def measures_running(params: Params) -> bool:
     """By the running spend, if that is the measure."""
     return params.by == "spend"
-
-
-def uses_units(params: Params) -> bool:
-    """It makes no sets."""
-    return False
-
-
-def reach(params: Params, scope: Scope, find: FindScope) -> Reach:
-    """Its scope."""
-    return Reach(scope)
 
 
 def personal_inputs(params: Params) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from app.db.engine import Database
 from app.db.partitions import ensure_day
 from app.quotes import queries
 from app.quotes.copy_rows import copy_chunks
-from app.quotes.store import Decision
+from app.quotes.decision import Decision
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
 BIGINTS = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from uvicorn.server import ServerState
 
 from app.db.engine import Database
+from app.quotes.decision import Decision
 from app.quotes.front import FrontTable
 from app.quotes.lane import LaneLimits
-from app.quotes.store import Claim, Decision, DecisionStore, Outcome
+from app.quotes.store import Claim, DecisionStore, Outcome
 from app.web.auth import Principal
 from app.web.connections import BoundedHttpProtocol, bounded_protocol
 from app.web.direct import Exchange

@@ -89,6 +89,7 @@ async def test_a_key_works_at_once_and_its_secret_is_not_stored(database: Databa
 @pytest.mark.parametrize(
     "authorization",
     ["", "Bearer", "Bearer x", "Basic dTpw", "Bearer cw_abcdefghijkl_" + "a" * 38, "Bearer " + new_key()[1], "Bearer \xff\xfe"],
+    ids=["nothing", "no token", "short", "basic", "wrong checksum", "unknown", "no text"],
 )
 async def test_what_is_no_key_of_ours_is_refused(database: Database, authorization: str) -> None:
     async with service(database) as http:
