@@ -11,7 +11,7 @@ from app.pricing.guardrails import Bounds, limits_of
 from app.pricing.ladders import Steps, keep_order, ladder_of, rungs_of
 from app.pricing.money import E4, Bools, Int64s, round_div, to_grain
 from app.pricing.price_lists import winning_entry
-from app.pricing.scope import is_member
+from app.pricing.scope import value_at
 from app.pricing.seasons import INDEX_E4_MAX, season_index_e4
 from app.pricing.strategies import STRATEGIES
 from app.pricing.strategy import Inputs, Told, apply_strategies, is_priced, strategy_of
@@ -97,14 +97,7 @@ def _inputs(book: PriceBook, places: Places, at: Int64s, list_unit_e4: Int64s, b
 
 def cost_of(book: PriceBook) -> Callable[[Int64s], Int64s]:
     """Gives the known unit costs at keys (n,), −1 where none is known."""
-
-    def at_keys(key: Int64s) -> Int64s:
-        if book.cost_key.size == 0:
-            return np.full(key.size, -1, np.int64)
-        at = np.minimum(np.searchsorted(book.cost_key, key), book.cost_key.size - 1)
-        return np.where(is_member(book.cost_key, key), book.cost_e4[at], -1)
-
-    return at_keys
+    return lambda key: value_at(book.cost_key, book.cost_e4, key)
 
 
 def _laddered(book: PriceBook, places: Places, prices: BasePrices, line: Int64s, rung: Int64s) -> BasePrices:

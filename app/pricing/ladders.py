@@ -8,6 +8,7 @@ import numpy as np
 from app.pricing.endings import Endings, ending_beyond
 from app.pricing.guardrails import Bounds, clamp_unit
 from app.pricing.money import E4, PPM, UNIT_E4_MAX, Bools, Int64s, ceil_div, mul_div, parse_percent_ppm, parse_unit_price_e4
+from app.pricing.scope import value_at
 
 RUNGS_MAX: Final = 20
 LIST: Final = 0
@@ -66,10 +67,7 @@ def pack_ladders(references: list[str], rungs: list[list[Rung]]) -> Ladders:
 
 def rungs_of(ladders: Ladders, key: Int64s) -> Int64s:
     """The rung of each line by its key (n_lines,), −1 without."""
-    if ladders.rung_key.size == 0:
-        return np.full(key.size, -1, np.int64)
-    at = np.minimum(np.searchsorted(ladders.rung_key, key), ladders.rung_key.size - 1)
-    return np.where(ladders.rung_key[at] == key, ladders.rung_of_key[at], -1)
+    return value_at(ladders.rung_key, ladders.rung_of_key, key)
 
 
 class Steps(NamedTuple):

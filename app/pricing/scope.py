@@ -277,3 +277,15 @@ def is_member(sorted_keys: Int64s, key: Int64s) -> Bools:
         return np.zeros(key.shape, np.bool_)
     found = np.minimum(np.searchsorted(sorted_keys, key), sorted_keys.size - 1)
     return np.asarray(sorted_keys[found] == key, np.bool_)
+
+
+def value_at(sorted_keys: Int64s, values: Int64s, key: Int64s) -> Int64s:
+    """The value (n_keys,) at each key (n,), −1 where it is not among the sorted ones.
+
+    >>> value_at(np.array([2, 5]), np.array([20, 50]), np.array([5, 3])).tolist()
+    [50, -1]
+    """
+    if sorted_keys.size == 0:
+        return np.full(key.size, -1, np.int64)
+    at = np.minimum(np.searchsorted(sorted_keys, key), sorted_keys.size - 1)
+    return np.where(sorted_keys[at] == key, values[at], -1)

@@ -15,7 +15,7 @@ from app.pricing.facts import Facts
 from app.pricing.guardrails import Bounds, clamp_unit
 from app.pricing.money import E4, UNIT_E4_MAX, Bools, Int64s, Rounding, round_div
 from app.pricing.params import ParamProblem
-from app.pricing.scope import Scope
+from app.pricing.scope import Scope, value_at
 
 type Floats = NDArray[np.float64]
 
@@ -153,10 +153,7 @@ def assign(scopes: Sequence[tuple[int, Scope]], n_skus: int) -> tuple[Int64s, In
 
 def strategy_of(table: StrategyTable, key: Int64s) -> Int64s:
     """The strategy's row for each line by its key (n_lines,), −1 without."""
-    if table.key.size == 0:
-        return np.full(key.size, -1, np.int64)
-    at = np.minimum(np.searchsorted(table.key, key), table.key.size - 1)
-    return np.where(table.key[at] == key, table.rule[at], -1)
+    return value_at(table.key, table.rule, key)
 
 
 class Told(NamedTuple):
