@@ -25,8 +25,9 @@ def whole_quantities(entries: PriceEntries, entry: Int64s, basket: Int64s, key: 
     n_keys = entries.first.size - 1
     number = np.where(mix[own] == MIX_SKU, key[own], n_keys + mix[own] - MIX_BY_NAME)
     _, group = np.unique(basket[own] * (n_keys + len(entries.mix_names)) + number, return_inverse=True)
-    # Quantities of a basket add up far below 2^53, so float64 holds their sums.
-    whole = np.bincount(group, weights=quantity_milli[own]).astype(np.int64)[group]
+    sums = np.zeros(int(group.max()) + 1, np.int64)
+    np.add.at(sums, group, quantity_milli[own])
+    whole = sums[group]
     if np.array_equal(whole, quantity_milli[own]):
         return None
     assert whole.max() <= INT64_MAX // E7
