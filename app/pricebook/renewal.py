@@ -63,18 +63,14 @@ async def renew_schedules(engine: AsyncEngine, holder: BookHolder, metrics: Metr
     held = holder.held()
     if held is None or not is_due(held, datetime.now(UTC)):
         return False
-    version = held.rows.version + 1
-    try:
-        async with transaction(engine) as connection:
-            publication = await open_publication(connection, holder, metrics)
-            if publication.rows.version != held.rows.version:
-                return False  # somebody was faster; the refresher brings that version, and the next round looks at it
-            # This process has the book already, and its refresher need not compile it too.
-            holder.expected.add(version)
-            await publication.lay_further(actor=_ACTOR)
-        assert publication.held is not None
-        holder.offer(publication.held)
-    finally:
-        holder.expected.discard(version)
-    _log.info("schedules_laid_further", version=version)
+    async with transaction(engine) as connection:
+        publication = await open_publication(connection, holder, metrics)
+        if publication.rows.version != held.rows.version:
+            return False  # somebody was faster; the refresher brings that version, and the next round looks at it
+        await publication.lay_further(actor=_ACTOR)
+    # The refresher may compile this version as well. It is not told to leave it, because should the commit hang here while another process
+    # publishes under this number, it would leave that one too.
+    assert publication.held is not None
+    holder.offer(publication.held)
+    _log.info("schedules_laid_further", version=publication.held.rows.version)
     return True
