@@ -104,7 +104,8 @@ def propose(packed: Packed, row: Int64s, inputs: Inputs) -> Proposed:
 def _factor_ppm(needed_milli: Int64s, expected_e7: Int64s, steepness_e4: Int64s) -> Int64s:
     """(needed / expected)^(1/ε) rounded half up to a part per million, at most 100; 1 where nothing is left to sell.
 
-    The one place where a float becomes money: rounded to six places, it is the same on every machine.
+    A float becomes money here and nowhere else in this strategy. Parts per million are far coarser than what exp and log of two machines
+    differ by, so that only a factor at the very edge of a half could come out otherwise on another one.
     """
     is_selling = needed_milli > 0
     ratio = np.where(is_selling, needed_milli * np.float64(E4) / expected_e7, 1.0)
