@@ -12,6 +12,8 @@ def allocate(amount: int, weights: Sequence[int], remainder: str, rounding: str)
     weighted = [i for i, weight in enumerate(weights) if weight > 0]
     if remainder == "last":
         return _rest_to_last(amount, exact, weighted, rounding)
+    if remainder == "carry":
+        return _carried(exact, rounding)
     if remainder == "nearest":
         return _corrected(amount, [rounded(share, "half_down") for share in exact], weighted)
     shares = [floor_of(share) for share in exact]
@@ -29,6 +31,14 @@ def _rest_to_last(amount: int, exact: list[Fraction], weighted: list[int], round
         shares[i] = min(rounded(exact[i], rounding), left)
         left -= shares[i]
     shares[weighted[-1]] = left
+    return shares
+
+
+def _carried(exact: list[Fraction], rounding: str) -> list[int]:
+    shares, over = [], Fraction(0)
+    for share in exact:
+        shares.append(rounded(share + over, rounding) if share > 0 else 0)
+        over += share - shares[-1]
     return shares
 
 
