@@ -35,10 +35,9 @@ def _rest_to_last(amount: int, exact: list[Fraction], weighted: list[int], round
 
 
 def _carried(exact: list[Fraction], rounding: str) -> list[int]:
-    shares, over = [], Fraction(0)
-    for share in exact:
-        shares.append(rounded(share + over, rounding) if share > 0 else 0)
-        over += share - shares[-1]
+    shares: list[int] = []
+    for i in range(len(exact)):
+        shares.append(rounded(sum(exact[: i + 1], Fraction(0)), rounding) - sum(shares))
     return shares
 
 
