@@ -1,11 +1,12 @@
-"""The protocol of meters, holds, confirms, releases and returns: what is decided once everything named is locked.
+"""The protocol of meters, holds, confirms and releases: what is decided once everything named is locked. Returns have a file of their own.
 
 Pure: no input or output and no clock. The lanes bring what they have locked, in READ COMMITTED and in the order below, and write what
 comes back in the same transaction; the simulator drives these same functions.
 
 1. Holds before meters, each in order of id. Every meter of what is asked for and of every hold that is brought has to be locked.
 2. `now_ms` is the database's `clock_timestamp()` in milliseconds since 1970, rounded down, read after the last lock was got.
-3. There is one hold that is not released for a quote, and one for an order: unique indexes keep that for holds nobody has seen yet.
+3. There is one hold that is not released for a quote: a unique index keeps that for holds nobody has seen yet. Of an order there may be several
+   for a moment, when pods that do not see each other's take them at once; one of them is confirmed.
 4. Replies leave after the commit.
 
 Nothing that is passed in is changed.
@@ -132,22 +133,6 @@ class Confirming(NamedTuple):
     order: str
 
 
-class Returning(NamedTuple):
-    """A return that is asked for; `milli` holds thousandths of a unit by line. The pod makes `return_id` before the first try."""
-
-    return_id: UUID
-    hold_id: UUID
-    milli: Mapping[str, int]
-
-
-class Sold(NamedTuple):
-    """The lines of a used hold, what was returned of them before, in thousandths, and by which returns: read under the hold's lock."""
-
-    milli: Mapping[str, int]
-    returned_milli: Mapping[str, int]
-    return_ids: Collection[UUID] = ()
-
-
 class Amount(NamedTuple):
     """An amount of a meter."""
 
@@ -166,16 +151,6 @@ class Done(NamedTuple):
     """The hold was brought into another state."""
 
     hold: Hold
-
-
-class Returned(NamedTuple):
-    """A new return: what it gives back, what of the granted it takes back, and what of that is not there any more."""
-
-    return_id: UUID
-    hold: Hold
-    given: tuple[Amount, ...]
-    withdrawn: tuple[Amount, ...]
-    missing: tuple[Amount, ...]
 
 
 class Same(NamedTuple):
@@ -199,7 +174,6 @@ class Again(NamedTuple):
 
 type HoldOutcome = Taken | Same | Refused | Again
 type ChangeOutcome = Done | Same | Refused
-type ReturnOutcome = Returned | Same | Refused
 
 
 @dataclass(slots=True)
@@ -221,7 +195,7 @@ class Decided[O]:
         return {meter for outcome in self.outcomes if isinstance(outcome, Again) for meter in outcome.meters}
 
 
-class _Numbers(dict[str, Meter]):
+class Numbers(dict[str, Meter]):
     """Copies of the meters that are looked at."""
 
     def __init__(self, locked: Mapping[str, Meter]) -> None:
@@ -258,25 +232,26 @@ def decide_holds(
     """Take holds greedily in order of arrival, each wholly or not at all.
 
     `existing` are the holds of these quotes and orders that are not released, and those that have an asked id whatever their state.
-    An expired one is released. The hold that an order has on another quote is released if the new one is taken, and its amounts do not stand in the
-    way: a hold never blocks its own retry.
+    An expired one is released. What an order holds of another quote is released if the new hold is taken, and its amounts do not stand in the way: a
+    hold never blocks its own retry.
 
     `settled` are the meters of which every hold that was expired at `now_ms` is known to be released. Whoever is short of another meter with
     anything held is told `Again`: call `expire` with the expired holds of `Decided.unsettled`, but for those of `existing`, that can be locked
     without waiting, apply what it changes to the meters, and decide anew with those meters settled of which no expired hold was passed over.
     """
     decided: Decided[HoldOutcome] = Decided()
-    numbers = _Numbers(meters)
+    numbers = Numbers(meters)
     by_id: dict[UUID, Hold] = {}
     by_quote: dict[UUID, Hold] = {}
-    by_order: dict[str, Hold] = {}
+    by_order: dict[str, dict[UUID, Hold]] = {}
     for hold in existing:
         if is_expired(hold, now_ms):
             by_id[hold.id] = _end(hold, "expired", numbers, decided)
             continue
         by_id[hold.id] = hold
         if hold.state != "released":
-            by_quote[hold.quote_id] = by_order[hold.order] = hold
+            by_quote[hold.quote_id] = hold
+            by_order.setdefault(hold.order, {})[hold.id] = hold
     new: dict[UUID, Hold] = {}
     for ask in asked:
         earlier = by_id.get(ask.hold_id) or by_quote.get(ask.quote_id)
@@ -284,42 +259,44 @@ def decide_holds(
             is_same = earlier.quote_id == ask.quote_id and earlier.order == ask.order
             decided.outcomes.append(Same(earlier) if is_same else Refused("quote_held"))
             continue
-        of_order = by_order.get(ask.order)
-        if of_order is not None and of_order.state == "used":
+        of_order = by_order.setdefault(ask.order, {})
+        if any(hold.state == "used" for hold in of_order.values()):
             decided.outcomes.append(Refused("order_confirmed"))
             continue
         if now_ms >= ask.quote_expires_ms + QUOTE_GRACE_MS:
             decided.outcomes.append(Refused("quote_expired"))
             continue
-        short = _take(ask.draws, of_order.draws if of_order else (), numbers)
+        short = _take(ask.draws, [draw for hold in of_order.values() for draw in hold.draws], numbers)
         if short:
             doubtful = tuple(meter for meter, _ in short if meter not in settled and numbers[meter].held > 0)
             decided.outcomes.append(Again(doubtful) if doubtful else Refused("limit_reached", short))
             continue
-        if of_order is not None:
+        for hold in of_order.values():
             # Its amounts were given back by _take.
-            released = of_order._replace(state="released", ended="replaced")
-            if of_order.id in new:
-                new[of_order.id] = released
+            released = by_id[hold.id] = hold._replace(state="released", ended="replaced")
+            del by_quote[hold.quote_id]
+            if hold.id in new:
+                new[hold.id] = released
             else:
                 decided.changed.append(released)
-            by_id[of_order.id] = released
-            del by_quote[of_order.quote_id]
+        of_order.clear()
         hold = Hold(ask.hold_id, ask.quote_id, ask.order, "held", now_ms + ask.ttl_ms, ask.draws, ask.grants)
-        new[hold.id] = by_id[hold.id] = by_quote[hold.quote_id] = by_order[hold.order] = hold
+        new[hold.id] = by_id[hold.id] = by_quote[hold.quote_id] = of_order[hold.id] = hold
         decided.outcomes.append(Taken(hold, tuple([numbers[draw.meter].left for draw in ask.draws])))
     decided.taken = list(new.values())
     decided.meters = numbers.changed()
     return decided
 
 
-def _take(draws: Iterable[Draw], back: Iterable[Draw], numbers: _Numbers) -> tuple[Amount, ...]:
+def _take(draws: Iterable[Draw], back: Iterable[Draw], numbers: Numbers) -> tuple[Amount, ...]:
     """Take the draws and give back those of `back`, or, where something is short, change nothing but caps and tell what is left.
 
     A meter follows the newest cap that it has seen, even of a hold that is refused. A lowered cap takes nothing away from who has it, and nothing
     more is given until less is taken than the new cap.
     """
-    returning = {draw.meter: draw.amount for draw in back}
+    returning: dict[str, int] = {}
+    for draw in back:
+        returning[draw.meter] = returning.get(draw.meter, 0) + draw.amount
     short = []
     for draw in draws:
         meter = numbers[draw.meter]
@@ -339,7 +316,7 @@ def _take(draws: Iterable[Draw], back: Iterable[Draw], numbers: _Numbers) -> tup
     return ()
 
 
-def _end[O](hold: Hold, ended: Ended, numbers: _Numbers, decided: Decided[O]) -> Hold:
+def _end[O](hold: Hold, ended: Ended, numbers: Numbers, decided: Decided[O]) -> Hold:
     numbers.give_back(hold.draws)
     released = hold._replace(state="released", ended=ended)
     decided.changed.append(released)
@@ -349,10 +326,17 @@ def _end[O](hold: Hold, ended: Ended, numbers: _Numbers, decided: Decided[O]) ->
 def decide_confirms(
     asked: Sequence[Confirming], *, holds: Mapping[UUID, Hold], meters: Mapping[str, Meter], now_ms: int
 ) -> Decided[ChangeOutcome]:
-    """Make held holds used. An expired one is released, so that whoever asks again is told the same."""
+    """Make held holds used.
+
+    `holds` are those that are asked for and all of their orders that are not released. An order is confirmed once, and what else it holds is
+    released with that. An expired hold is released, so that whoever asks again is told the same.
+    """
     decided: Decided[ChangeOutcome] = Decided()
-    numbers = _Numbers(meters)
+    numbers = Numbers(meters)
     current = dict(holds)
+    by_order: dict[str, set[UUID]] = {}
+    for brought in holds.values():
+        by_order.setdefault(brought.order, set()).add(brought.id)
     for ask in asked:
         hold = current.get(ask.hold_id)
         if hold is None:
@@ -366,7 +350,13 @@ def decide_confirms(
             decided.outcomes.append(Same(hold))
         elif hold.state == "released":
             decided.outcomes.append(Refused("hold_expired" if hold.ended == "expired" else "hold_released"))
+        elif any(current[other].state == "used" for other in by_order[hold.order]):
+            decided.outcomes.append(Refused("order_confirmed"))
         else:
+            for other in sorted(by_order[hold.order]):
+                if other != hold.id and current[other].state == "held":
+                    ended: Ended = "expired" if is_expired(current[other], now_ms) else "replaced"
+                    current[other] = _end(current[other], ended, numbers, decided)
             for draw in hold.draws:
                 meter = numbers[draw.meter]
                 meter.held -= draw.amount
@@ -388,7 +378,7 @@ def decide_releases(
 ) -> Decided[ChangeOutcome]:
     """Give held holds back. One that is released already, for whatever reason, is answered the same."""
     decided: Decided[ChangeOutcome] = Decided()
-    numbers = _Numbers(meters)
+    numbers = Numbers(meters)
     current = dict(holds)
     for hold_id in asked:
         hold = current.get(hold_id)
@@ -408,92 +398,9 @@ def decide_releases(
 def expire(holds: Iterable[Hold], *, meters: Mapping[str, Meter], now_ms: int) -> Decided[ChangeOutcome]:
     """Release the holds that are expired, as far as all their meters were locked; the others are left as they are."""
     decided: Decided[ChangeOutcome] = Decided()
-    numbers = _Numbers(meters)
+    numbers = Numbers(meters)
     for hold in holds:
         if is_expired(hold, now_ms) and all(draw.meter in meters for draw in hold.draws):
             decided.outcomes.append(Done(_end(hold, "expired", numbers, decided)))
     decided.meters = numbers.changed()
     return decided
-
-
-def decide_returns(
-    asked: Sequence[Returning],
-    *,
-    holds: Mapping[UUID, Hold],
-    sold: Mapping[UUID, Sold],
-    meters: Mapping[str, Meter],
-) -> Decided[ReturnOutcome]:
-    """Give back what was used, in proportion of what is returned.
-
-    What all returns of a line have given back is its part times the share returned, rounded down, so that the returns of a whole line give back
-    exactly its part. What was granted is taken back the same way as far as it is there; the rest is told and not asked for again.
-    """
-    decided: Decided[ReturnOutcome] = Decided()
-    numbers = _Numbers(meters)
-    returned: dict[UUID, dict[str, int]] = {}
-    done: set[UUID] = set()
-    for ask in asked:
-        hold = holds.get(ask.hold_id)
-        refusal = _refuse_return(hold)
-        if hold is None or refusal is not None:
-            decided.outcomes.append(refusal or Refused("unknown_hold"))
-            continue
-        lines = sold[hold.id]
-        if ask.return_id in done or ask.return_id in lines.return_ids:
-            decided.outcomes.append(Same(hold))
-            continue
-        before = returned.get(hold.id) or dict(lines.returned_milli)
-        unknown = tuple(Amount(line, 0) for line in ask.milli if line not in lines.milli)
-        over = tuple(
-            Amount(line, lines.milli[line] - before.get(line, 0))
-            for line, milli in ask.milli.items()
-            if line in lines.milli and milli > lines.milli[line] - before.get(line, 0)
-        )
-        if unknown or over:
-            decided.outcomes.append(Refused("unknown_line", unknown) if unknown else Refused("returns_too_much", over))
-            continue
-        after = before | {line: before.get(line, 0) + milli for line, milli in ask.milli.items()}
-        returned[hold.id] = after
-        done.add(ask.return_id)
-        decided.outcomes.append(_return(ask.return_id, hold, lines.milli, before, after, numbers))
-    decided.meters = numbers.changed()
-    return decided
-
-
-def _refuse_return(hold: Hold | None) -> Refused | None:
-    if hold is None:
-        return Refused("unknown_hold")
-    if hold.state == "released":
-        return Refused("hold_expired" if hold.ended == "expired" else "hold_released")
-    return None if hold.state == "used" else Refused("hold_not_used")
-
-
-def _return(
-    return_id: UUID, hold: Hold, sold: Mapping[str, int], before: Mapping[str, int], after: Mapping[str, int], numbers: _Numbers
-) -> Returned:
-    given, withdrawn, missing = [], [], []
-    for draw in hold.draws:
-        amount = _share(draw, sold, after) - _share(draw, sold, before)
-        if amount:
-            meter = numbers[draw.meter]
-            meter.used -= amount
-            meter.fit()
-            given.append(Amount(draw.meter, amount))
-    for grant in hold.grants:
-        amount = _share(grant, sold, after) - _share(grant, sold, before)
-        meter = numbers[grant.meter]
-        there = min(amount, meter.left)
-        if there:
-            meter.cap_wanted -= there
-            meter.fit()
-            withdrawn.append(Amount(grant.meter, there))
-        if amount > there:
-            missing.append(Amount(grant.meter, amount - there))
-    return Returned(return_id, hold, tuple(given), tuple(withdrawn), tuple(missing))
-
-
-def _share(of: Draw | Grant, sold: Mapping[str, int], returned: Mapping[str, int]) -> int:
-    """What of a draw or a grant all returns together have moved."""
-    if not of.parts:
-        return of.amount if all(returned.get(line, 0) == milli for line, milli in sold.items()) else 0
-    return sum(part.amount * returned.get(part.line, 0) // sold[part.line] for part in of.parts)

@@ -19,17 +19,12 @@ from app.redemptions.protocol import (
     Hold,
     HoldOutcome,
     Meter,
-    Part,
     Refused,
-    Returned,
-    Returning,
     Same,
-    Sold,
     Taken,
     decide_confirms,
     decide_holds,
     decide_releases,
-    decide_returns,
     expire,
 )
 
@@ -163,6 +158,17 @@ def test_order_that_takes_another_quote_does_not_stand_in_its_own_way() -> None:
     assert decided.meters == [meter(held=9)]
 
 
+def test_all_that_an_order_holds_makes_way_for_its_next_quote() -> None:
+    # Two pods that did not see each other's hold took one each.
+    holds = hold_of(1, uses(6), order="o"), hold_of(2, uses(4), order="o")
+
+    decided = decide(ask(3, uses(10), order="o"), meters=[meter(held=10)], existing=holds)
+
+    assert isinstance(decided.outcomes[0], Taken)
+    assert [(hold.id.int, hold.ended) for hold in decided.changed] == [(1, "replaced"), (2, "replaced")]
+    assert decided.meters == []
+
+
 def test_order_keeps_its_hold_when_the_other_quote_is_refused() -> None:
     old = hold_of(1, uses(4), order="o")
 
@@ -277,6 +283,19 @@ def test_confirm_of_a_released_hold_is_refused(ended: Ended) -> None:
     assert decided.outcomes == [Refused("hold_released")]
 
 
+def test_order_is_confirmed_once_and_gives_back_what_else_it_holds() -> None:
+    one, other = hold_of(1, uses(3), order="o"), hold_of(2, uses(4), order="o")
+    asked = [Confirming(one.id, "o"), Confirming(other.id, "o")]
+
+    decided = decide_confirms(asked, holds={one.id: one, other.id: other}, meters={"uses": meter(held=7)}, now_ms=NOW_MS)
+    late = decide_confirms(asked[1:], holds={one.id: one._replace(state="used"), other.id: other}, meters={}, now_ms=NOW_MS)
+
+    assert decided.outcomes == [Done(one._replace(state="used")), Refused("hold_released")]
+    assert decided.changed == [other._replace(state="released", ended="replaced"), one._replace(state="used")]
+    assert decided.meters == [meter(used=3)]
+    assert late.outcomes == [Refused("order_confirmed")]
+
+
 def test_release_gives_back_once() -> None:
     hold, used = hold_of(1, uses(3)), used_hold(2, uses())
     asked = [hold.id, hold.id, used.id, UUID(int=99)]
@@ -286,58 +305,6 @@ def test_release_gives_back_once() -> None:
     released = hold._replace(state="released", ended="asked")
     assert decided.outcomes == [Done(released), Same(released), Refused("hold_used"), Refused("unknown_hold")]
     assert decided.meters == [meter(used=1)]
-
-
-def test_returns_of_a_line_add_up_to_its_part() -> None:
-    # 100 minor units over a line of 3 and one of 1: 70 and 30. One of three gives back 23, two 46 and all 70.
-    budget = Draw("budget", 100, 1_000, 1, parts=(Part("a", 70), Part("b", 30)))
-    hold = used_hold(1, budget, uses())
-    meters = {"budget": meter("budget", cap=1_000, used=100), "uses": meter(used=1)}
-    one_a = [Returning(UUID(int=50 + number), hold.id, {"a": 1_000}) for number in range(3)]
-    asked = [*one_a, one_a[0], Returning(UUID(int=60), hold.id, {"a": 1}), Returning(UUID(int=61), hold.id, {"b": 1_000})]
-
-    decided = decide_returns(asked, holds={hold.id: hold}, sold={hold.id: Sold({"a": 3_000, "b": 1_000}, {})}, meters=meters)
-
-    given = [outcome.given for outcome in decided.outcomes if isinstance(outcome, Returned)]
-    assert given == [
-        (Amount("budget", 23),),
-        (Amount("budget", 23),),
-        (Amount("budget", 24),),
-        (Amount("budget", 30), Amount("uses", 1)),
-    ]
-    assert decided.outcomes[3] == Same(hold)
-    assert decided.outcomes[4] == Refused("returns_too_much", (Amount("a", 0),))
-    assert decided.meters == [meter("budget", cap=1_000), meter()]
-
-
-def test_return_takes_back_what_was_earned_as_far_as_it_is_there() -> None:
-    hold = used_hold(1, grants=(Grant("points", 40, parts=(Part("a", 40),)),))
-    points = meter("points", cap=140, used=115)
-
-    decided = decide_returns(
-        [Returning(UUID(int=50), hold.id, {"a": 3_000})],
-        holds={hold.id: hold},
-        sold={hold.id: Sold({"a": 4_000}, {})},
-        meters={"points": points},
-    )
-
-    # Three quarters of 40 are 30, of 140 - 115 = 25 that are left.
-    assert decided.outcomes == [Returned(UUID(int=50), hold, (), (Amount("points", 25),), (Amount("points", 5),))]
-    assert decided.meters == [meter("points", cap=115, used=115)]
-
-
-def test_only_what_was_confirmed_and_sold_is_returned() -> None:
-    held, used, gone = hold_of(1), used_hold(2), hold_of(3)._replace(state="released", ended="expired")
-    asked = [Returning(UUID(int=50), UUID(int=number), {"x": 1}) for number in (1, 2, 3, 4)]
-
-    decided = decide_returns(asked, holds={h.id: h for h in (held, used, gone)}, sold={used.id: Sold({"a": 1}, {})}, meters={})
-
-    assert decided.outcomes == [
-        Refused("hold_not_used"),
-        Refused("unknown_line", (Amount("x", 0),)),
-        Refused("hold_expired"),
-        Refused("unknown_hold"),
-    ]
 
 
 def test_full_batch_on_one_meter_takes_little_time() -> None:
