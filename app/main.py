@@ -236,6 +236,7 @@ class Service:
             _log.warning("the database does not answer", reason=silence)
         else:
             _log.info("the database answers")
+            self.refresher.look_now()
 
     def _watch(self) -> None:
         gauge = self.metrics.gauge

@@ -24,7 +24,7 @@ from tests.faults.wire import Answer, Wire
 
 _PROMISED_S: Final = 1.5
 _SILENT_S: Final = 3.0
-_RECOVERS_S: Final = 15.0
+_RECOVERS_S: Final = 2.0
 _BASKET: Final = json.dumps(basket(("SKU-1", 12))).encode()
 _PRODUCT: Final = json.dumps({"name": "Umbrella"}).encode()
 
