@@ -87,7 +87,7 @@ class WrongSchema(Exception):
 class Service:
     """One process's objects, and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, *, spool_class: type[Spool] = Spool) -> None:
         self.settings = settings
         self.database = database
         self.metrics = Metrics(channel_room=settings.metric_channels)
@@ -121,7 +121,7 @@ class Service:
         is_spooling = settings.durability == "spool"
         # What was left there is drained whatever the setting says now.
         self.uses_spool = is_spooling or spool_folder.exists()
-        self.spool = Spool(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
+        self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
@@ -368,9 +368,9 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> FrontTable:
+def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
     """The application as the server runs it."""
-    service = Service(settings, database)
+    service = Service(settings, database, spool_class=spool_class)
     return FrontTable(
         Access(create_api(service), service.metrics),
         service.front,

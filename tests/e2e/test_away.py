@@ -48,7 +48,7 @@ def test_a_pod_starts_without_its_database_and_recovers_by_itself(open_folder: P
             answered = _quote_until_answered(pod)
             assert (answered["version"], answered["total"]) == (version, before["total"])
         took_s = time.monotonic() - began_s
-        print(f"figure: both pods answered quotes {took_s:.3f} s after the database was back")
+        print(f"figure: R4: both pods answered quotes {took_s:.3f} s after the database was back")
         for pod in (known, fresh):
             assert pod.stop() == 0
     assert took_s < _RECOVERS_S

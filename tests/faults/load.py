@@ -118,7 +118,7 @@ class Load:
             self.local += answer.body.endswith(b',"durability":"local"}')
 
     async def _send_batch(self, wires: dict[int, Wire], key: uuid.UUID, random: Random) -> None:
-        body = b'{"quotes":[' + b",".join(_body(random) for _ in range(random.randint(2, 6))) + b"]}"
+        body = b'{"quotes":[' + b",".join(_body(random) for _ in range(random.choice((2, 3, 4, 6, 100)))) + b"]}"
         while True:
             answer = await self._send(wires, _BATCH, body, key)
             if answer is not None and answer.status == 200:

@@ -86,7 +86,7 @@ def test_what_was_acknowledged_outlives_crashes_full_disks_and_failing_syncs() -
 
     acknowledged = sum(each.acknowledged for each in found)
     print(
-        f"figure: local log: {3 * _SCENARIOS} crashes between two calls of a simulated disk, {acknowledged} acknowledged, 0 lost,"
+        f"figure: R1: local log: {3 * _SCENARIOS} crashes between two calls of a simulated disk, {acknowledged} acknowledged, 0 lost,"
         f" seed {_SEED}"
     )
     assert acknowledged > _SCENARIOS
@@ -97,7 +97,7 @@ def test_what_was_acknowledged_outlives_crashes_full_disks_and_failing_syncs() -
 def test_a_log_that_leaves_out_a_sync_is_found(kind: type[SimulatedDisk]) -> None:
     lost = sum(live(_SEED + number, kind).lost for number in range(50))
 
-    print(f"figure: planted {kind.__name__}: {lost} lost in 150 crashes, seed {_SEED}")
+    print(f"figure: R1 planted: {kind.__name__}: {lost} lost in 150 crashes, seed {_SEED}")
     assert lost > 0
 
 
