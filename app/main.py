@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
-from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable, within
 from app.db.migrate import SchemaState, schema_state
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
@@ -42,6 +42,7 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey
@@ -86,7 +87,7 @@ class WrongSchema(Exception):
 class Service:
     """One process's objects, and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, *, spool_class: type[Spool] = Spool) -> None:
         self.settings = settings
         self.database = database
         self.metrics = Metrics(channel_room=settings.metric_channels)
@@ -116,6 +117,11 @@ class Service:
         pricing = Pricing(
             current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
         )
+        spool_folder = settings.data_dir / "spool"
+        is_spooling = settings.durability == "spool"
+        # What was left there is drained whatever the setting says now.
+        self.uses_spool = is_spooling or spool_folder.exists()
+        self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
@@ -124,6 +130,7 @@ class Service:
             limits=limits,
             quote_ttl_s=settings.quote_ttl_seconds,
             clock=clock,
+            spool=self.spool if is_spooling else None,
         )
         self.previews = PreviewLane(
             pricing=pricing, limits=limits, quote_ttl_s=settings.quote_ttl_seconds, clock=clock, metrics=self.metrics
@@ -144,7 +151,7 @@ class Service:
             metrics=self.metrics,
         )
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
-        self.decisions = DecisionReader(self.engine)
+        self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
             self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
         )
@@ -157,7 +164,13 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        return await _connect_durable(self.settings, self.database)
+        return await _connect_durable(
+            self.settings, self.database, application="centwise lane", statement_s=self.settings.flush_seconds
+        )
+
+    async def _connect_drain(self) -> asyncpg.Connection:
+        """The same for what drains the spool."""
+        return await _connect_durable(self.settings, self.database, application="centwise drain", statement_s=DRAIN_S)
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
@@ -168,6 +181,8 @@ class Service:
         except (DatabaseUnreachable, Unavailable) as error:
             self.note_failure("start", error)
         await self.refresher.start()
+        if self.uses_spool:
+            await asyncio.to_thread(self.spool.open)
         await self.lane.start()
         self.previews.start()
         # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
@@ -175,6 +190,8 @@ class Service:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         self._run("pulse", self.pulse.run)
+        if self.uses_spool:
+            self._run("spool", self.spool.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
@@ -188,6 +205,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.spool.close()
         await self.refresher.close()
         await self.engine.dispose()
 
@@ -236,6 +254,7 @@ class Service:
             _log.warning("the database does not answer", reason=silence)
         else:
             _log.info("the database answers")
+            self.refresher.look_now()
 
     def _watch(self) -> None:
         gauge = self.metrics.gauge
@@ -272,18 +291,18 @@ class Service:
 
 async def check_database(settings: Settings, database: Database) -> None:
     """What a start asks of the database. Raises NotDurable, WrongSchema; DatabaseUnreachable where that cannot be told now."""
-    connection = await _connect_durable(settings, database)
+    connection = await _connect_durable(settings, database, application="centwise lane", statement_s=settings.flush_seconds)
     try:
         await _require_schema(connection)
     finally:
         connection.terminate()
 
 
-async def _connect_durable(settings: Settings, database: Database) -> asyncpg.Connection:
-    connection = await database.connect(application="centwise lane", statement_seconds=settings.flush_seconds)
-    if settings.durability == "strict":
+async def _connect_durable(settings: Settings, database: Database, *, application: str, statement_s: float) -> asyncpg.Connection:
+    connection = await database.connect(application=application, statement_seconds=statement_s)
+    if settings.durability != "relaxed":
         try:
-            await require_durable(connection)
+            await within(connection, require_durable(connection), seconds=2 * database.connect_seconds)
         except BaseException:
             connection.terminate()
             raise
@@ -349,9 +368,9 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> FrontTable:
+def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
     """The application as the server runs it."""
-    service = Service(settings, database)
+    service = Service(settings, database, spool_class=spool_class)
     return FrontTable(
         Access(create_api(service), service.metrics),
         service.front,

@@ -170,6 +170,8 @@ class Metrics(Collector):
         self.flush_failures = self._counter(
             "pricing_flush_failures_total", "Flushes that failed and were driven again or given up."
         )
+        self.spooled = self._counter("pricing_spooled_total", "Decisions written to the local log instead of the database.")
+        self.drained = self._counter("pricing_spool_drained_total", "Decisions of the local log that the database has got.")
         self.price_seconds = self._histogram("pricing_kernel_seconds", "Time to price one batch.")
         self.compile_seconds = self._histogram("pricing_book_compile_seconds", "Time to load and compile a price book.")
         self.book_refusals = self._counter("pricing_book_refusals_total", "Versions that did not compile and were not taken.")

@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Path(".data")
     postgres_bin: Path | None = Field(None, description="folder of initdb and postgres for the embedded server")
     embedded_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    durability: Literal["strict", "relaxed"] = Field("strict", description="relaxed serves on a server that may lose commits")
+    durability: Literal["strict", "spool", "relaxed"] = Field(
+        "strict",
+        description="spool quotes from a local log while the database is away; relaxed serves on a server that may lose commits",
+    )
+    spool_bytes: int = Field(256 << 20, ge=1 << 20, description="size of a process's local log; beyond it 503")
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)

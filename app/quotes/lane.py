@@ -19,6 +19,7 @@ from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
 from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing
+from app.quotes.spool import Spool, told_locally
 from app.quotes.store import Claim, DecisionStore, Earlier
 from app.quotes.tokens import KeyRing
 
@@ -51,9 +52,11 @@ class QuoteLane:
         limits: LaneLimits,
         quote_ttl_s: int,
         clock: IssueClock,
+        spool: Spool | None = None,
     ) -> None:
         self._pricing = pricing
         self._store = store
+        self._spool = spool
         self._keys = keys
         self._metrics = metrics
         self._flush_s = limits.flush_s
@@ -196,6 +199,8 @@ class QuoteLane:
             for entry in entries:
                 if entry.decision is not None or entry.refusal is not None:
                     entry.outcome = Unavailable("The decision could not be stored in time. Send the request again.")
+            if self._spool is not None and decisions:
+                await _keep_locally(self._spool, entries)
             return
         self._metrics.flush_seconds.at().observe(time.monotonic() - began_s)
         for entry in entries:
@@ -205,6 +210,19 @@ class QuoteLane:
             elif decision is not None:
                 is_failed = bool(failed) and decision.id in failed
                 entry.outcome = InternalError() if is_failed else Answered(decision.reply, is_replay=False)
+
+
+async def _keep_locally(spool: Spool, entries: Sequence[Entry]) -> None:
+    """Answer from the local log. An id that a client made is for the database alone to give away, so what has one stays refused."""
+    local = [(entry, told_locally(entry.decision)) for entry in entries if entry.key is None and entry.decision is not None]
+    try:
+        await spool.keep([decision for _, decision in local])
+    except Unavailable as problem:
+        for entry, _ in local:
+            entry.outcome = problem
+    else:
+        for entry, decision in local:
+            entry.outcome = Answered(decision.reply, is_replay=False)
 
 
 def _fail(entry: Entry, problem: InternalError) -> None:

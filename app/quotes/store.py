@@ -1,6 +1,8 @@
 """Storing a batch of decisions: one binary COPY and one commit on a connection of its own, driven again until the outcome is known."""
 
 import asyncio
+import contextlib
+import random
 import struct
 import time
 import traceback
@@ -23,6 +25,10 @@ from app.quotes.parse import instant_of
 
 REFUSAL_SCOPE: Final = "quotes"
 _PAUSE_S: Final = 0.02
+# How long until a database that is away is tried again, at random, so that many processes do not come back in one instant.
+_REOPEN_S: Final = (0.1, 0.5)
+# How long one try may take; with the pause before it less than two seconds, within which everything has to be back.
+_REOPEN_ANSWER_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 # What the server, or packing a row, says of values that cannot be taken, however often they are sent.
@@ -54,23 +60,36 @@ class Outcome(NamedTuple):
 
 
 class DecisionStore:
-    """Owns one connection, which is terminated and replaced after any exception at all on it."""
+    """Owns one connection, which is terminated and replaced after any exception at all on it.
+
+    While the database is away a task of its own tries to connect, and what comes meanwhile is refused without waiting for it.
+    """
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, metrics: Metrics) -> None:
         self._connect = connect
         self._metrics = metrics
         self._connection: asyncpg.Connection | None = None
+        self._reopening: asyncio.Task[None] | None = None
 
     @property
     def is_connected(self) -> bool:
         return self._connection is not None
 
     async def open(self, *, seconds: float) -> None:
-        """Connect ahead of the first batch. Raises DatabaseUnreachable; the next batch will try again."""
-        await self._connected(time.monotonic() + seconds)
+        """Connect ahead of the first batch. Raises DatabaseUnreachable; it is tried again from then on."""
+        try:
+            await self._connected(time.monotonic() + seconds)
+        except DatabaseUnreachable:
+            self._begin_to_reopen()
+            raise
 
     async def close(self) -> None:
         """Say goodbye to the server where it listens, within a second."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reopening
+            self._reopening = None
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
@@ -86,7 +105,8 @@ class DecisionStore:
         When this returns, each decision is committed, or its id is in the outcome. Raises DatabaseUnreachable when that could not be
         found out before `time.monotonic()` reads `deadline_s`; the decisions may then be stored or not.
         """
-        was_connected = self._connection is not None
+        if self._reopening is not None:
+            raise DatabaseUnreachable("the database is away")
         is_unknown, needs_partition, goes_singly = False, False, False
         while True:
             try:
@@ -109,12 +129,9 @@ class DecisionStore:
                 needs_partition = isinstance(error, asyncpg.CheckViolationError)
                 goes_singly = isinstance(error, _POISON)
                 is_unknown = True
-                # A database that was away before is asked once, so that requests are refused at once while it is away.
-                if not was_connected and isinstance(error, DatabaseUnreachable):
-                    raise
                 if time.monotonic() + _PAUSE_S >= deadline_s:
+                    self._begin_to_reopen()
                     raise DatabaseUnreachable(f"the outcome is unknown: {error!r}") from error
-                was_connected = True
                 if not isinstance(error, asyncpg.PostgresError):
                     await asyncio.sleep(_PAUSE_S)
 
@@ -151,7 +168,11 @@ class DecisionStore:
             return connection
         self._terminate()
         opening = asyncio.ensure_future(self._connect())
-        done, _ = await asyncio.wait({opening}, timeout=deadline_s - time.monotonic())
+        try:
+            done, _ = await asyncio.wait({opening}, timeout=deadline_s - time.monotonic())
+        except asyncio.CancelledError:
+            opening.add_done_callback(_discard)
+            raise
         if not done:
             # Cancelling could hang with the network; whatever comes of it later is thrown away.
             opening.add_done_callback(_discard)
@@ -163,6 +184,21 @@ class DecisionStore:
         except Exception as error:
             raise DatabaseUnreachable(f"no connection: {error!r}") from error
         return connection
+
+    def _begin_to_reopen(self) -> None:
+        self._reopening = asyncio.get_running_loop().create_task(self._reopen(), name="lane, reconnecting")
+
+    async def _reopen(self) -> None:
+        """Try until there is a connection."""
+        while True:
+            await asyncio.sleep(random.uniform(*_REOPEN_S))
+            try:
+                await self._connected(time.monotonic() + _REOPEN_ANSWER_S)
+            except DatabaseUnreachable as error:
+                _log.debug("lane_not_connected", error=str(error))
+            else:
+                self._reopening = None
+                return
 
     def _terminate(self) -> None:
         if self._connection is not None:
