@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ from app.web.auth import SCOPES
 from app.web.connections import bounded_protocol
 from app.web.keys import default_expiry, make_key
 from app.web.logs import configure_logs
+from app.web.server import LeavingServer
 
 _SHOWN: Final = 20
 
@@ -212,11 +214,11 @@ def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Serv
 
 def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
     """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
-    return uvicorn.Server(
+    return LeavingServer(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=bounded_protocol(head_s=settings.read_seconds, direct=app),
+            http=bounded_protocol(head_s=settings.read_seconds, write_stall_s=settings.write_seconds, direct=app, gate=app.gate),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -224,9 +226,11 @@ def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
+            timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_seconds - settings.drain_seconds)),
             backlog=2048,
-        )
+        ),
+        gate=app.gate,
+        drain_s=settings.drain_seconds,
     )
 
 

@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     quote_body_bytes: int = Field(64 << 10, ge=1024)
     import_body_bytes: int = Field(256 << 20, ge=1024)
     read_seconds: float = Field(10.0, gt=0, description="time a client has to send its headers, and again to send its body")
+    write_seconds: float = Field(30.0, gt=0, description="time a client may take nothing of what it is sent")
+    connections: int = Field(4096, ge=1, description="connections of one process; beyond it 503")
+    connections_per_address: int | None = Field(None, ge=1, description="of one address; without it no limit")
+    wait_ms: int = Field(
+        200, ge=1, description="expected wait from which quotes are refused; more important calls later, others sooner"
+    )
+    drain_seconds: float = Field(
+        2.0, ge=0, description="after SIGTERM: how long balancers have to notice, while everybody is still served"
+    )
     shutdown_seconds: int = Field(10, ge=1)
 
     pool_size: int = Field(8, ge=1, le=200)
@@ -83,6 +92,8 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)  # type: ignore[arg-type]
             settings.parse_signing_keys()
+            if settings.drain_seconds >= settings.shutdown_seconds:
+                raise SettingsError(f"{PREFIX}DRAIN_SECONDS has to be less than {PREFIX}SHUTDOWN_SECONDS")
         except ValidationError as error:
             reasons = "; ".join(f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
             raise SettingsError(reasons) from None

@@ -31,6 +31,7 @@ from app.quotes.pricing_pass import Entry
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
 from app.web.direct import Exchange
+from app.web.gate import Gate
 from app.web.problems import MEDIA_TYPE, problem_bytes
 from app.web.routing import check_query
 
@@ -111,7 +112,10 @@ def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoin
 class FrontTable:
     """An ASGI app that answers POSTs to the table's paths itself and hands everything else to `app`."""
 
-    def __init__(self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float, gate: Gate
+    ) -> None:
+        self.gate: Final = gate
         self._app = app
         self._callers = callers
         self._metrics = metrics
