@@ -63,7 +63,9 @@ def main() -> int:
             peak = max(_peak(service, loaded, requests, n, seconds) for n in _PEAK_CONNECTIONS)
             offered = arguments.factor * peak
             ours = _overload(service, loaded, requests, offered, seconds, arguments)
-        print(f"peak {peak:,.0f} quotes/s; offered {offered:,.0f}/s on {arguments.connections} connections, seed {arguments.seed}")
+        print(
+            f"peak {peak:,.0f} quotes/s; offered {offered:,.0f}/s on {arguments.connections} connections, seed {arguments.seed}"
+        )
         _print("with admission", ours, peak)
         os.environ["PRICING_WAIT_MS"] = _OUT_OF_REACH_MS
         with serving(loaded, core=cores().server) as service:
