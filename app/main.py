@@ -59,6 +59,7 @@ from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
 from app.web.openapi import describe_problems
 from app.web.problems import install_problem_handlers
+from app.web.quotas import Limits, Quotas
 from app.web.routing import check_routes
 
 ISSUER: Final = "centwise"
@@ -95,7 +96,10 @@ class Service:
         self.note_failure = failure_notes(self.metrics)
         self.pulse = Pulse(database, changed=self._note_pulse)
         self.engine = database.engine(self.pulse.connect)
-        self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
+        key_limits = Limits(settings.key_requests_per_second, settings.key_burst, settings.key_concurrent)
+        self.authenticator = Authenticator(
+            self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)
+        )
         self.holder = BookHolder()
         self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
         self.refresher = Refresher(

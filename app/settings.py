@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     statement_seconds: float = Field(30.0, gt=0)
     poll_seconds: float = Field(1.0, gt=0, le=60)
 
+    key_requests_per_second: int | None = Field(None, ge=1, description="of one key in one process, where the key says nothing")
+    key_burst: int | None = Field(None, ge=1, description="how many of them at once; without it what a second allows")
+    key_concurrent: int | None = Field(None, ge=1, description="requests of one key under way in one process")
     quote_ttl_seconds: int = Field(900, ge=1, le=30 * 86_400)
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
     decision_retention_days: int = Field(400, ge=1)
@@ -94,6 +97,8 @@ class Settings(BaseSettings):
             settings.parse_signing_keys()
             if settings.drain_seconds >= settings.shutdown_seconds:
                 raise SettingsError(f"{PREFIX}DRAIN_SECONDS has to be less than {PREFIX}SHUTDOWN_SECONDS")
+            if settings.key_burst is not None and settings.key_requests_per_second is None:
+                raise SettingsError(f"{PREFIX}KEY_BURST needs {PREFIX}KEY_REQUESTS_PER_SECOND")
         except ValidationError as error:
             reasons = "; ".join(f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
             raise SettingsError(reasons) from None
