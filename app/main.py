@@ -51,13 +51,16 @@ from app.resources.control import Control
 from app.settings import Settings
 from app.signals import routers as signals
 from app.web.access import Access
+from app.web.admission import Admission
 from app.web.auth import Authenticator
 from app.web.docs_page import add_docs_page
+from app.web.gate import Gate
 from app.web.keys import keys_router
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
 from app.web.openapi import describe_problems
 from app.web.problems import install_problem_handlers
+from app.web.quotas import Limits, Quotas
 from app.web.routing import check_routes
 
 ISSUER: Final = "centwise"
@@ -94,7 +97,10 @@ class Service:
         self.note_failure = failure_notes(self.metrics)
         self.pulse = Pulse(database, changed=self._note_pulse)
         self.engine = database.engine(self.pulse.connect)
-        self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
+        key_limits = Limits(settings.key_requests_per_second, settings.key_burst, settings.key_concurrent)
+        self.authenticator = Authenticator(
+            self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)
+        )
         self.holder = BookHolder()
         self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
         self.refresher = Refresher(
@@ -150,6 +156,15 @@ class Service:
             wait_for_version=self.holder.wait_for_version,
             metrics=self.metrics,
         )
+        self.admission = Admission(target_s=settings.wait_ms / 1000, metrics=self.metrics)
+        self.admission.add_lane("quotes", lambda: self.lane.expected_wait_s)
+        self.admission.add_lane("previews", lambda: self.previews.expected_wait_s)
+        self.gate = Gate(
+            self.admission,
+            connections_max=settings.connections,
+            connections_per_address_max=settings.connections_per_address,
+            metrics=self.metrics,
+        )
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
         self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
@@ -194,6 +209,7 @@ class Service:
             self._run("spool", self.spool.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
+        self._run("admission", self.admission.watch_loop)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -268,6 +284,13 @@ class Service:
         )
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
+        gauge(
+            "pricing_expected_wait_seconds",
+            "How long a request that comes now would wait, by where.",
+            self.admission.waits_s,
+            label="in",
+        )
+        gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
@@ -372,8 +395,9 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
     return FrontTable(
-        Access(create_api(service), service.metrics),
+        Access(create_api(service), service.metrics, admission=service.admission),
         service.front,
+        gate=service.gate,
         callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
@@ -392,11 +416,12 @@ def add_operations(api: FastAPI, service: Service) -> None:
         "/readyz", tags=["operations"], operation_id="readyz", summary="Whether to send requests here", response_class=Response
     )
     async def readyz(_: Request) -> Response:
-        """Whether requests should be sent here: a price book is in force. The rest of the reply is for people."""
+        """Whether requests should be sent here: a price book is in force, and the process is not stopping. The rest of the reply is for people."""
         status = service.refresher.status
-        ready = service.holder.version is not None
+        is_leaving = service.gate.is_leaving
+        ready = service.holder.version is not None and not is_leaving
         report = {
-            "status": "ready" if ready else "not ready",
+            "status": "ready" if ready else "stopping" if is_leaving else "not ready",
             "version": service.holder.version,
             "database_version": status.database_version,
             "database": "reachable" if service.pulse.is_up else "away",

@@ -15,6 +15,17 @@ from prometheus_client.registry import Collector
 
 OTHER = "other"
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REFUSED = (
+    "load_hold",
+    "load_quote",
+    "load_preview",
+    "load_batch",
+    "load_control",
+    "connections",
+    "address",
+    "key_rate",
+    "key_concurrency",
+)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0)
 
 
@@ -159,6 +170,11 @@ class Metrics(Collector):
         self.requests = self._counter("pricing_requests_total", "Requests by route and class of status.", endpoint, status)
         self.request_errors = self._counter(
             "pricing_request_errors_total", "Problems answered, by type.", Label("problem", room=60)
+        )
+        self.refused = self._counter(
+            "pricing_refused_total",
+            "Requests and connections sent away before anything was done for them, by reason.",
+            Label("reason", REFUSED),
         )
         self.request_seconds = self._histogram(
             "pricing_request_seconds", "Time to answer, by route.", Label("endpoint", room=200)

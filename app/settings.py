@@ -44,6 +44,15 @@ class Settings(BaseSettings):
     quote_body_bytes: int = Field(64 << 10, ge=1024)
     import_body_bytes: int = Field(256 << 20, ge=1024)
     read_seconds: float = Field(10.0, gt=0, description="time a client has to send its headers, and again to send its body")
+    write_seconds: float = Field(30.0, gt=0, description="time a client may take nothing of what it is sent")
+    connections: int = Field(4096, ge=1, description="connections of one process; beyond it 503")
+    connections_per_address: int | None = Field(None, ge=1, description="of one address; without it no limit")
+    wait_ms: int = Field(
+        200, ge=1, description="expected wait from which quotes are refused; more important calls later, others sooner"
+    )
+    drain_seconds: float = Field(
+        2.0, ge=0, description="after SIGTERM: how long balancers have to notice, while everybody is still served"
+    )
     shutdown_seconds: int = Field(10, ge=1)
 
     pool_size: int = Field(8, ge=1, le=200)
@@ -51,6 +60,9 @@ class Settings(BaseSettings):
     statement_seconds: float = Field(30.0, gt=0)
     poll_seconds: float = Field(1.0, gt=0, le=60)
 
+    key_requests_per_second: int | None = Field(None, ge=1, description="of one key in one process, where the key says nothing")
+    key_burst: int | None = Field(None, ge=1, description="how many of them at once; without it what a second allows")
+    key_concurrent: int | None = Field(None, ge=1, description="requests of one key under way in one process")
     quote_ttl_seconds: int = Field(900, ge=1, le=30 * 86_400)
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
     decision_retention_days: int = Field(400, ge=1)
@@ -87,6 +99,10 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)  # type: ignore[arg-type]
             settings.parse_signing_keys()
+            if settings.drain_seconds >= settings.shutdown_seconds:
+                raise SettingsError(f"{PREFIX}DRAIN_SECONDS has to be less than {PREFIX}SHUTDOWN_SECONDS")
+            if settings.key_burst is not None and settings.key_requests_per_second is None:
+                raise SettingsError(f"{PREFIX}KEY_BURST needs {PREFIX}KEY_REQUESTS_PER_SECOND")
         except ValidationError as error:
             reasons = "; ".join(f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
             raise SettingsError(reasons) from None

@@ -133,7 +133,7 @@ sales = Table(
     PrimaryKeyConstraint("sku", "id", name="sales_pkey"),
 )
 
-# The secret itself is shown once and never stored.
+# The secret itself is shown once and never stored. The one before it is valid until `previous_until`. A limit that is null is the service's.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -144,6 +144,11 @@ api_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=True),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
+    Column("previous_sha256", LargeBinary, nullable=True),
+    Column("previous_until", DateTime(timezone=True), nullable=True),
+    Column("requests_per_second", Integer, nullable=True),
+    Column("burst", Integer, nullable=True),
+    Column("concurrent", Integer, nullable=True),
     PrimaryKeyConstraint("id", name="api_keys_pkey"),
 )
 

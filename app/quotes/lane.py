@@ -78,6 +78,11 @@ class QuoteLane:
         return self._gather.rows
 
     @property
+    def expected_wait_s(self) -> float:
+        """How long a basket that comes now would be inside."""
+        return self._gather.expected_wait_s
+
+    @property
     def is_connected(self) -> bool:
         """Whether the last batch left a live connection."""
         return self._store.is_connected

@@ -28,6 +28,11 @@ class PreviewLane:
             batch_lines_max=limits.batch_lines_max,
         )
 
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a basket that comes now would be inside."""
+        return self._gather.expected_wait_s
+
     def start(self) -> None:
         """Begin to work."""
         self._gather.start()
