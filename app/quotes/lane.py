@@ -13,9 +13,9 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.db.engine import DatabaseUnreachable
 from app.errors import Conflict, FieldError, IdempotencyMismatch, InternalError, Problem, Unavailable, ValidationFailed
+from app.lanes.gather import Batch, Gather
 from app.metrics import Metrics
 from app.quotes.decision import Decision
-from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
 from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing
@@ -85,20 +85,20 @@ class QuoteLane:
     @property
     def is_connected(self) -> bool:
         """Whether the last batch left a live connection."""
-        return self._store.is_connected
+        return self._store.connection.is_connected
 
     async def start(self) -> None:
         """Connect and begin to work. A database that is away is no error here: quotes are refused and previews answered until it is back."""
         self._gather.start()
         try:
-            await self._store.open(seconds=self._flush_s)
+            await self._store.connection.open(seconds=self._flush_s)
         except DatabaseUnreachable as error:
             _log.warning("lane_started_without_database", error=str(error))
 
     async def stop(self) -> None:
         """Finish what is inside, refuse the rest, disconnect."""
         await self._gather.stop()
-        await self._store.close()
+        await self._store.connection.close()
 
     async def answer(self, entries: list[Entry]) -> None:
         """Have the entries priced and stored together and wait for their outcomes. Raises Unavailable when the lane is full."""

@@ -1,8 +1,6 @@
 """Storing a batch of decisions: one binary COPY and one commit on a connection of its own, driven again until the outcome is known."""
 
 import asyncio
-import contextlib
-import random
 import struct
 import time
 import traceback
@@ -16,6 +14,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.db.engine import DatabaseUnreachable, within
 from app.db.partitions import ensure_day
+from app.lanes.own_connection import OwnConnection
 from app.metrics import Metrics
 from app.quotes import queries
 from app.quotes.copy_rows import copy_chunks
@@ -25,10 +24,6 @@ from app.quotes.parse import instant_of
 
 REFUSAL_SCOPE: Final = "quotes"
 _PAUSE_S: Final = 0.02
-# How long until a database that is away is tried again, at random, so that many processes do not come back in one instant.
-_REOPEN_S: Final = (0.1, 0.5)
-# How long one try may take; with the pause before it less than two seconds, within which everything has to be back.
-_REOPEN_ANSWER_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 # What the server, or packing a row, says of values that cannot be taken, however often they are sent.
@@ -60,42 +55,11 @@ class Outcome(NamedTuple):
 
 
 class DecisionStore:
-    """Owns one connection, which is terminated and replaced after any exception at all on it.
-
-    While the database is away a task of its own tries to connect, and what comes meanwhile is refused without waiting for it.
-    """
+    """Stores on a connection of its own."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, metrics: Metrics) -> None:
-        self._connect = connect
+        self.connection = OwnConnection(connect, name="lane")
         self._metrics = metrics
-        self._connection: asyncpg.Connection | None = None
-        self._reopening: asyncio.Task[None] | None = None
-
-    @property
-    def is_connected(self) -> bool:
-        return self._connection is not None
-
-    async def open(self, *, seconds: float) -> None:
-        """Connect ahead of the first batch. Raises DatabaseUnreachable; it is tried again from then on."""
-        try:
-            await self._connected(time.monotonic() + seconds)
-        except DatabaseUnreachable:
-            self._begin_to_reopen()
-            raise
-
-    async def close(self) -> None:
-        """Say goodbye to the server where it listens, within a second."""
-        if self._reopening is not None:
-            self._reopening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reopening
-            self._reopening = None
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await within(connection, connection.close(), seconds=1.0)
-            except (DatabaseUnreachable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                _log.warning("lane_connection_not_closed", error=repr(error))
 
     async def store(
         self, issued_at: datetime, decisions: Sequence[Decision], claims: Sequence[Claim], *, deadline_s: float
@@ -105,12 +69,12 @@ class DecisionStore:
         When this returns, each decision is committed, or its id is in the outcome. Raises DatabaseUnreachable when that could not be
         found out before `time.monotonic()` reads `deadline_s`; the decisions may then be stored or not.
         """
-        if self._reopening is not None:
+        if self.connection.is_away:
             raise DatabaseUnreachable("the database is away")
         is_unknown, needs_partition, goes_singly = False, False, False
         while True:
             try:
-                connection = await self._connected(deadline_s)
+                connection = await self.connection.connected(deadline_s)
                 if needs_partition:
                     await within(connection, ensure_day(connection, issued_at), seconds=deadline_s - time.monotonic())
                 if is_unknown and decisions:
@@ -123,14 +87,14 @@ class DecisionStore:
                     connection, _write(connection, issued_at, decisions, claims), seconds=deadline_s - time.monotonic()
                 )
             except Exception as error:
-                self._terminate()
+                self.connection.terminate()
                 self._metrics.flush_failures.at().n += 1
                 _log.warning("flush_failed", error=repr(error), decisions=len(decisions), claims=len(claims))
                 needs_partition = isinstance(error, asyncpg.CheckViolationError)
                 goes_singly = isinstance(error, _POISON)
                 is_unknown = True
                 if time.monotonic() + _PAUSE_S >= deadline_s:
-                    self._begin_to_reopen()
+                    self.connection.give_up()
                     raise DatabaseUnreachable(f"the outcome is unknown: {error!r}") from error
                 if not isinstance(error, asyncpg.PostgresError):
                     await asyncio.sleep(_PAUSE_S)
@@ -158,52 +122,9 @@ class DecisionStore:
             except _POISON:
                 _log.error("decision_not_storable", id=str(decision_id), traceback=traceback.format_exc())
                 failed.add(decision_id)
-                self._terminate()
-                connection = await self._connected(deadline_s)
+                self.connection.terminate()
+                connection = await self.connection.connected(deadline_s)
         return Outcome(earlier, frozenset(failed))
-
-    async def _connected(self, deadline_s: float) -> asyncpg.Connection:
-        connection = self._connection
-        if connection is not None and not connection.is_closed():
-            return connection
-        self._terminate()
-        opening = asyncio.ensure_future(self._connect())
-        try:
-            done, _ = await asyncio.wait({opening}, timeout=deadline_s - time.monotonic())
-        except asyncio.CancelledError:
-            opening.add_done_callback(_discard)
-            raise
-        if not done:
-            # Cancelling could hang with the network; whatever comes of it later is thrown away.
-            opening.add_done_callback(_discard)
-            raise DatabaseUnreachable("no connection in time")
-        try:
-            self._connection = connection = opening.result()
-        except DatabaseUnreachable:
-            raise
-        except Exception as error:
-            raise DatabaseUnreachable(f"no connection: {error!r}") from error
-        return connection
-
-    def _begin_to_reopen(self) -> None:
-        self._reopening = asyncio.get_running_loop().create_task(self._reopen(), name="lane, reconnecting")
-
-    async def _reopen(self) -> None:
-        """Try until there is a connection."""
-        while True:
-            await asyncio.sleep(random.uniform(*_REOPEN_S))
-            try:
-                await self._connected(time.monotonic() + _REOPEN_ANSWER_S)
-            except DatabaseUnreachable as error:
-                _log.debug("lane_not_connected", error=str(error))
-            else:
-                self._reopening = None
-                return
-
-    def _terminate(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
 
 
 async def read_earlier(connection: asyncpg.Connection, ids: Sequence[UUID]) -> dict[UUID, Earlier]:
@@ -278,8 +199,3 @@ async def _ids_of_our_own(connection: asyncpg.Connection, claims: Sequence[Claim
     instants = [instant_of(issued_ms) for _, issued_ms in candidates]
     rows = await connection.fetch(queries.REPLIES, instants, ids)
     return {row["id"]: Earlier(b"", None, None) for row in rows if row["id"] not in keyed}
-
-
-def _discard(opening: "asyncio.Future[asyncpg.Connection]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().terminate()
