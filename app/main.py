@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -24,7 +25,7 @@ from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop
 from app.db.migrate import SchemaState, schema_state
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
-from app.errors import Unavailable
+from app.errors import Unavailable, ValidationFailed
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
@@ -45,7 +46,10 @@ from app.quotes.router import decisions_router, storefront_router
 from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import KeyRing, SigningKey
+from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.redemptions.quoted import QuotedDraws
+from app.redemptions.redemptions import Redemptions
+from app.redemptions.router import holds_router
 from app.releases import routers as releases
 from app.resources.control import Control
 from app.settings import Settings
@@ -72,6 +76,7 @@ replies may gain fields. Every operation that changes something takes an `Idempo
 _TAGS: Final = {
     "storefront": "Prices for baskets and listing pages.",
     "decisions": "What was quoted, found again and recomputed.",
+    "holds": "What orders take of limits, budgets and stock, and give back.",
     "catalog": "Products, prices, strategies, bounds and the calculation policy.",
     "promotions": "Promotions, the codes that unlock them, and campaigns.",
     "import and export": "The same in bulk.",
@@ -128,10 +133,11 @@ class Service:
         # What was left there is drained whatever the setting says now.
         self.uses_spool = is_spooling or spool_folder.exists()
         self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
-            keys=KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER),
+            keys=self.keys,
             metrics=self.metrics,
             limits=limits,
             quote_ttl_s=settings.quote_ttl_seconds,
@@ -156,9 +162,15 @@ class Service:
             wait_for_version=self.holder.wait_for_version,
             metrics=self.metrics,
         )
+        self.drawing = QuotedDraws()
+        self.holder.watch(self.drawing.follow)
+        self.redemptions = Redemptions(
+            self.connect_durable, find_draws=self.drawing.find, flush_s=settings.flush_seconds, metrics=self.metrics
+        )
         self.admission = Admission(target_s=settings.wait_ms / 1000, metrics=self.metrics)
         self.admission.add_lane("quotes", lambda: self.lane.expected_wait_s)
         self.admission.add_lane("previews", lambda: self.previews.expected_wait_s)
+        self.admission.add_lane("holds", lambda: self.redemptions.holding.expected_wait_s)
         self.gate = Gate(
             self.admission,
             connections_max=settings.connections,
@@ -172,6 +184,14 @@ class Service:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
+
+    def quote_of_token(self, token: str) -> UUID:
+        """The quote that a token of ours is of. Raises ValidationFailed for any other."""
+        try:
+            claims = self.keys.verify(token, now_s=int(time.time()))
+        except TokenError as error:
+            raise ValidationFailed(errors=[("token", "invalid", str(error))]) from None
+        return UUID(claims.jti)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, for the caller to keep and end."""
@@ -199,6 +219,7 @@ class Service:
         if self.uses_spool:
             await asyncio.to_thread(self.spool.open)
         await self.lane.start()
+        await self.redemptions.start()
         self.previews.start()
         # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
         gc.collect()
@@ -210,6 +231,7 @@ class Service:
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
+        self._run("sweeper", self.redemptions.run_sweeper)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -217,6 +239,7 @@ class Service:
     async def stop(self) -> None:
         """The lanes first: what they hold is stored and answered before anything it needs is gone."""
         await self.lane.stop()
+        await self.redemptions.stop()
         await self.previews.stop()
         for task in self._tasks:
             task.cancel()
@@ -291,6 +314,12 @@ class Service:
             label="in",
         )
         gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
+        gauge(
+            "pricing_redemption_lane_rows",
+            "Holds, or changes of them, in their lane, waiting or under way.",
+            lambda: {"holds": self.redemptions.holding.rows, "changes": self.redemptions.changing.rows},
+            label="lane",
+        )
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
@@ -381,6 +410,13 @@ def create_api(service: Service) -> FastAPI:
         bulk_router(resources),
         *releases.release_routers(),
         *signals.signal_routers(),
+        holds_router(
+            holding=service.redemptions.holding,
+            changing=service.redemptions.changing,
+            engine=service.engine,
+            quote_of_token=service.quote_of_token,
+            hold_ttl_s=service.settings.hold_ttl_seconds,
+        ),
         keys_router(service.engine),
     ):
         api.include_router(router)

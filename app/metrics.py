@@ -201,6 +201,22 @@ class Metrics(Collector):
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
+        lane = Label("lane", ("holds", "changes"))
+        self.redemptions = self._counter(
+            "pricing_redemptions_total",
+            "Holds, and confirms, releases and returns of them, by what came of them.",
+            lane,
+            Label("outcome", room=30),
+        )
+        self.redemption_rows = self._histogram(
+            "pricing_redemption_batch_rows", "Holds, or changes of them, that were stored together.", lane, bounds=ROWS
+        )
+        self.redemption_seconds = self._histogram(
+            "pricing_redemption_flush_seconds", "Time to decide and store one batch of holds, or of changes, and commit.", lane
+        )
+        self.holds_expired = self._counter(
+            "pricing_holds_expired_total", "Holds that were given back because their time was over."
+        )
         self.selection_bounded = self._counter(
             "pricing_selection_bounded_total", "Quotes for which not every combination of promotions was tried."
         )

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     key_burst: int | None = Field(None, ge=1, description="how many of them at once; without it what a second allows")
     key_concurrent: int | None = Field(None, ge=1, description="requests of one key under way in one process")
     quote_ttl_seconds: int = Field(900, ge=1, le=30 * 86_400)
+    hold_ttl_seconds: int = Field(900, ge=1, le=86_400, description="how long a hold holds that names no time of its own")
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
     decision_retention_days: int = Field(400, ge=1)
     lane_rows: int = Field(8192, ge=1, description="baskets that may wait; beyond it 503")

@@ -238,9 +238,7 @@ holds = Table(
     Column("detail", LargeBinary, nullable=False),
     Column("reply", LargeBinary, nullable=False),
     PrimaryKeyConstraint("quote_id", "id", name="holds_pkey"),
-    CheckConstraint(
-        "state IN ('held', 'used', 'released') AND (state = 'released') = (ended IS NOT NULL)", name="holds_state"
-    ),
+    CheckConstraint("state IN ('held', 'used', 'released') AND (state = 'released') = (ended IS NOT NULL)", name="holds_state"),
     Index("holds_of_quote", "quote_id", unique=True, postgresql_where=text("state <> 'released'")),
     Index("holds_id", "id"),
     Index("holds_of_order", "order_id", postgresql_where=text("state <> 'released'")),
