@@ -34,6 +34,7 @@ from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
+from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
 from app.quotes.memo import hand_over, memo_sizes, price_and_encode
@@ -118,6 +119,7 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         pricing = Pricing(
             current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
@@ -125,7 +127,7 @@ class Service:
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
-            keys=KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER),
+            keys=self.keys,
             metrics=self.metrics,
             limits=limits,
             quote_ttl_s=settings.quote_ttl_seconds,
@@ -193,6 +195,10 @@ class Service:
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
+        if path := self.settings.signing_keys_file:
+            read = self.settings.read_signing_keys_file
+            key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
+            self._run("signing keys", key_file.follow)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -271,6 +277,7 @@ class Service:
             self.admission.waits_s,
             label="in",
         )
+        gauge("pricing_signing_keys", "Keys that quotes are signed or verified with.", lambda: len(self.keys.kids))
         gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
@@ -407,6 +414,7 @@ def add_operations(api: FastAPI, service: Service) -> None:
             "database_version": status.database_version,
             "database": "reachable" if service.pulse.is_up else "away",
             "problem": status.problem,
+            "signing_keys": service.keys.kids,
         }
         return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
 
