@@ -35,6 +35,7 @@ from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
+from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
 from app.quotes.memo import hand_over, memo_sizes, price_and_encode
@@ -124,6 +125,7 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         pricing = Pricing(
             current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
@@ -232,6 +234,10 @@ class Service:
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
         self._run("sweeper", self.redemptions.run_sweeper)
+        if path := self.settings.signing_keys_file:
+            read = self.settings.read_signing_keys_file
+            key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
+            self._run("signing keys", key_file.follow)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -313,6 +319,7 @@ class Service:
             self.admission.waits_s,
             label="in",
         )
+        gauge("pricing_signing_keys", "Keys that quotes are signed or verified with.", lambda: len(self.keys.kids))
         gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
         gauge(
             "pricing_redemption_lane_rows",
@@ -392,6 +399,8 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
+        # Served by add_docs_page.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -462,6 +471,7 @@ def add_operations(api: FastAPI, service: Service) -> None:
             "database_version": status.database_version,
             "database": "reachable" if service.pulse.is_up else "away",
             "problem": status.problem,
+            "signing_keys": service.keys.kids,
         }
         return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
 

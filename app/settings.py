@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +12,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PRICING_"
+# For so long at least a request is answered with the same bytes when it is sent again.
+IDEMPOTENCY_DAYS = 30
 _KEY_FILE = "signing.key"
 _MIN_SECRET_BYTES = 32
 _KID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -66,7 +68,8 @@ class Settings(BaseSettings):
     quote_ttl_seconds: int = Field(900, ge=1, le=30 * 86_400)
     hold_ttl_seconds: int = Field(900, ge=1, le=86_400, description="how long a hold holds that names no time of its own")
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
-    decision_retention_days: int = Field(400, ge=1)
+    signing_keys_file: Path | None = Field(None, description="the same, a key a line; read again when it changes")
+    decision_retention_days: int = Field(400, ge=IDEMPOTENCY_DAYS, description="and replies under an Idempotency-Key as long")
     lane_rows: int = Field(8192, ge=1, description="baskets that may wait; beyond it 503")
     lane_bytes: int = Field(64 << 20, ge=1 << 16)
     lane_batch_rows: int = Field(512, ge=1)
@@ -100,6 +103,8 @@ class Settings(BaseSettings):
         try:
             settings = cls(**given)  # type: ignore[arg-type]
             settings.parse_signing_keys()
+            if settings.signing_keys is not None and settings.signing_keys_file is not None:
+                raise SettingsError(f"{PREFIX}SIGNING_KEYS and {PREFIX}SIGNING_KEYS_FILE: give one of them")
             if settings.drain_seconds >= settings.shutdown_seconds:
                 raise SettingsError(f"{PREFIX}DRAIN_SECONDS has to be less than {PREFIX}SHUTDOWN_SECONDS")
             if settings.key_burst is not None and settings.key_requests_per_second is None:
@@ -113,24 +118,28 @@ class Settings(BaseSettings):
         """(kid, secret) pairs as configured, the signing one first; empty when not configured. Raises SettingsError."""
         if self.signing_keys is None:
             return ()
-        pairs: list[tuple[str, bytes]] = []
-        for entry in self.signing_keys.get_secret_value().split(","):
-            kid, colon, secret = entry.strip().partition(":")
-            if not colon or not _KID.fullmatch(kid):
-                raise SettingsError(f"{PREFIX}SIGNING_KEYS: each entry is kid:secret, kid of letters, digits, '.', '_' or '-'")
-            if len(secret.encode()) < _MIN_SECRET_BYTES:
-                raise SettingsError(f"{PREFIX}SIGNING_KEYS: the secret of {kid} is shorter than {_MIN_SECRET_BYTES} bytes")
-            if any(kid == known for known, _ in pairs):
-                raise SettingsError(f"{PREFIX}SIGNING_KEYS: {kid} is there twice")
-            pairs.append((kid, secret.encode()))
-        return tuple(pairs)
+        return _parse_keys(self.signing_keys.get_secret_value().split(","), source=f"{PREFIX}SIGNING_KEYS")
+
+    def read_signing_keys_file(self) -> tuple[tuple[str, bytes], ...]:
+        """The pairs of the file, one a line; empty lines and those that begin with # are nothing. Raises SettingsError, OSError."""
+        assert self.signing_keys_file is not None
+        source = str(self.signing_keys_file)
+        try:
+            text = self.signing_keys_file.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise SettingsError(f"{source} is not text") from None
+        # A file that is being written may end in the middle of a secret, which would still be one.
+        if not text.endswith("\n"):
+            raise SettingsError(f"{source}: the last line has no end")
+        lines = [line.strip() for line in text.splitlines()]
+        return _parse_keys([line for line in lines if line and not line.startswith("#")], source=source)
 
     def load_signing_keys(self) -> tuple[tuple[str, bytes], ...]:
-        """The configured keys, or else one made once and kept in `data_dir` (mode 0600).
+        """The configured keys, or else one made once and kept in `data_dir` (mode 0600). Raises SettingsError, OSError.
 
         A key of its own is right for one process; several that share a database must be given the same keys.
         """
-        configured = self.parse_signing_keys()
+        configured = self.parse_signing_keys() if self.signing_keys_file is None else self.read_signing_keys_file()
         if configured:
             return configured
         path = self.data_dir / _KEY_FILE
@@ -151,3 +160,20 @@ class Settings(BaseSettings):
         if not kid or not secret:
             raise SettingsError(f"{path} holds no key; remove it to make a new one")
         return ((kid, secret.encode()),)
+
+
+def _parse_keys(entries: Sequence[str], *, source: str) -> tuple[tuple[str, bytes], ...]:
+    """(kid, secret) of each `kid:secret`. Raises SettingsError, which shows no secret."""
+    pairs: list[tuple[str, bytes]] = []
+    for entry in entries:
+        kid, colon, secret = entry.strip().partition(":")
+        if not colon or not _KID.fullmatch(kid):
+            raise SettingsError(f"{source}: each entry is kid:secret, kid of letters, digits, '.', '_' or '-'")
+        if len(secret.encode()) < _MIN_SECRET_BYTES:
+            raise SettingsError(f"{source}: the secret of {kid} is shorter than {_MIN_SECRET_BYTES} bytes")
+        if any(kid == known for known, _ in pairs):
+            raise SettingsError(f"{source}: {kid} is there twice")
+        pairs.append((kid, secret.encode()))
+    if not pairs:
+        raise SettingsError(f"{source}: there is no key")
+    return tuple(pairs)
