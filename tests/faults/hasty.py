@@ -1,7 +1,9 @@
 """Planted defects: services that do not keep what they promise. They exist for the tests of faults to find them."""
 
 import asyncio
+import os
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -144,3 +146,19 @@ def _serve_with_spool(spool_class: type[Spool]) -> int:
     server: uvicorn.Server = make_server(settings, app)
     server.run(sockets=[bind(settings.host, settings.port)])
     return 0
+
+
+class LeakingSpool(Spool):
+    """Keeps something of each question; it is asked first by whoever reads a quote."""
+
+    async def find(self, quote_id: uuid.UUID) -> Decision | None:
+        _KEPT.append((bytes(range(200)) * 3_000, os.open(os.devnull, os.O_RDONLY)))
+        return await super().find(quote_id)
+
+
+_KEPT: list[tuple[bytes, int]] = []
+
+
+def serve_leaking() -> int:
+    """The whole service with that."""
+    return _serve_with_spool(LeakingSpool)
