@@ -74,7 +74,8 @@ async def _watch(
             for measure, value in (await asyncio.to_thread(_look, pid, port)).items():
                 samples.setdefault(measure, []).append(value)
             now = ", ".join(f"{measure} {values[-1]:.0f}" for measure, values in samples.items())
-            note(f"{number * every_s:.0f} s: {traffic.sent} sent, {traffic.wrong.total()} wrong, {now}")
+            wrong = f" ({traffic.wrong.most_common(1)[0][0]})" if traffic.wrong else ""
+            note(f"{number * every_s:.0f} s: {traffic.sent} sent, {traffic.wrong.total()} wrong{wrong}, {now}")
     finally:
         stopping.set()
         await sending
