@@ -10,7 +10,9 @@ from typing import Any, Final, NamedTuple
 
 _ANSWER_S: Final = 10.0
 _KEPT_OPEN: Final = 32
-_SPRINGS_MAX: Final = 2_000
+_BASKETS: Final = 2_000
+# The server ends connections that were idle for five seconds; one that is older than this is not used again.
+_IDLE_S: Final = 3.0
 
 
 class Request(NamedTuple):
@@ -33,7 +35,7 @@ class Traffic:
         self._random = random = Random(seed)
         self._skus = skus
         # Baskets that come again, as a shop's do, and some that do not.
-        self._baskets = [self._basket() for _ in range(_SPRINGS_MAX)]
+        self._baskets = [self._basket() for _ in range(_BASKETS)]
         self._last_quote = "00000000-0000-4000-8000-000000000000"
         self._kinds: list[tuple[float, Callable[[], Request]]] = [
             (0.55, self._quote),
@@ -47,7 +49,7 @@ class Traffic:
             (0.01, self._publish),
         ]  # fmt: skip
         self._keys = 0
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until `stopping` is set, and wait for what is under way."""
@@ -63,7 +65,7 @@ class Traffic:
             under_way.add(task)
             task.add_done_callback(under_way.discard)
         await asyncio.gather(*under_way)
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.transport.abort()
 
     async def _send(self, request: Request) -> None:
@@ -80,7 +82,7 @@ class Traffic:
             self._last_quote = body[7:43].decode()
 
     async def _exchange(self, request: Request) -> tuple[int, bytes]:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await self._connected()
         try:
             head = f"{request.method} {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             if request.path == "/v1/quotes" and 201 in request.expected and request.expected != (201,):
@@ -94,11 +96,19 @@ class Traffic:
             writer.transport.abort()
             raise
         if len(self._idle) < _KEPT_OPEN and self._random.random() < 0.98:
-            self._idle.append((reader, writer))
+            self._idle.append((asyncio.get_running_loop().time(), reader, writer))
         else:
             with contextlib.suppress(OSError):
                 writer.close()
         return int(received[9:12]), body
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            since_s, reader, writer = self._idle.pop()
+            if asyncio.get_running_loop().time() - since_s < _IDLE_S:
+                return reader, writer
+            writer.transport.abort()
+        return await asyncio.open_connection("127.0.0.1", self._port)
 
     def _quote(self) -> Request:
         body = self._basket() if self._random.random() < 0.2 else self._random.choice(self._baskets)
