@@ -90,7 +90,7 @@ class Spool:
             return
         if waiting := self._kept.waiting:
             _log.warning("spool_left_behind", decisions=waiting, folder=str(self._slot.folder))
-        # A disk that hangs must not hold the end up.
+        # A write that hangs is not waited for here.
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._writing is None or self._writing.done():
             self._kept.close()
