@@ -135,7 +135,6 @@ class Service:
         # What was left there is drained whatever the setting says now.
         self.uses_spool = is_spooling or spool_folder.exists()
         self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
-        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
