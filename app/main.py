@@ -42,6 +42,7 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey
@@ -113,8 +114,13 @@ class Service:
             flush_s=settings.flush_seconds,
         )
         clock = IssueClock()
+        self.standings = Standings()
         pricing = Pricing(
-            current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
+            current_book=self.holder.current,
+            price=price_and_encode,
+            standings=self.standings,
+            metrics=self.metrics,
+            lines_max=limits.batch_lines_max,
         )
         self.lane = QuoteLane(
             pricing=pricing,
@@ -131,6 +137,7 @@ class Service:
         listing = Listing(
             current_book=self.holder.current,
             price=list_prices,
+            standings=self.standings,
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,

@@ -1,6 +1,6 @@
 """Counters: what is left of limits, as a basket brings them, and what they keep it from. Source: SEMANTICS.md, Counters."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,6 +23,13 @@ UNITS: Final = "units"
 LIMITS: Final = (*USES, BUDGET, GIFTS, CAMPAIGN_BUDGET, COUPON_USES, UNITS)
 NUMBER_OF: Final = {limit: number for number, limit in enumerate(LIMITS)}
 _OF_PROMOTIONS: Final = frozenset((*USES, BUDGET, GIFTS))
+
+
+class Count(NamedTuple):
+    """What is known of a limit: that of a sale price's units is told to a basket also where it is not close, if it asks for more."""
+
+    left: Left
+    is_close: bool
 
 
 class Bars(NamedTuple):
@@ -111,20 +118,15 @@ def gifts_milli(book: PriceBook, promotion: str) -> int:
     return int((packed.choose[at] or n_skus) * packed.quantity_milli[at])
 
 
-def has_code(book: PriceBook, coupon: str, text: str) -> bool:
-    """Whether a code is one of a coupon's, as the book looks it up: listed ones first."""
+def codes_of(book: PriceBook, coupon: str) -> Callable[[str], bool]:
+    """What tells the codes of a coupon, as the book looks them up: listed ones first."""
     document = book.sources.documents.get("coupons", {}).get(coupon)
     if document is None:
-        return False
-    generated = generated_by(document.body)
-    if generated is None:
-        return text in (document.body.get("codes") or ())
-    return text not in book.promotions.codes.row_of_listed and book.promotions.codes.generator_of(text) == coupon
-
-
-def is_used_up(book: PriceBook, coupons: Iterable[str], text: str) -> bool:
-    """Whether a code is one of some coupons'."""
-    return any(has_code(book, coupon, text) for coupon in coupons)
+        return lambda _: False
+    if generated_by(document.body) is None:
+        return frozenset(document.body.get("codes") or ()).__contains__
+    table = book.promotions.codes
+    return lambda text: text not in table.row_of_listed and table.generator_of(text) == coupon
 
 
 def _bars(found: Mapping[int, Left]) -> Bars | None:

@@ -10,7 +10,7 @@ from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_
 from app.pricing.basket import Basket
 from app.pricing.beyond import Beyond, given_worth, gives_beside_amounts, go_beyond, has_points, reaches_beyond, shipping_stated
 from app.pricing.book import PriceBook
-from app.pricing.counters import Bars, Counted, counted_of, is_used_up
+from app.pricing.counters import Bars, Counted, codes_of, counted_of
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
 from app.pricing.promotions import ANY_CURRENCY, Promotions
@@ -342,13 +342,13 @@ def _read_codes(book: PriceBook, asked: Asked) -> list[Code]:
     codes: list[Code] = []
     for number, context in enumerate(asked.context.tolist()):
         seen: set[int] = set()
-        used_up = () if asked.counted is None else asked.counted.used_up.get(number, ())
+        used_up = [codes_of(book, one) for one in asked.counted.used_up.get(number, ())] if asked.counted is not None else ()
         for place, text in enumerate(asked.contexts[context].codes):
             row = book.promotions.codes.row_of(text)
             at = asked.currency_row[context : context + 1], asked.at_s[context : context + 1]
             if row < 0 or not _is_offered(book.promotions, np.array([row]), *at)[0]:
                 codes.append(Code(number, place, text, -1, CodeOutcome.INVALID))
-            elif used_up and is_used_up(book, used_up, text):
+            elif any(has_code(text) for has_code in used_up):
                 codes.append(Code(number, place, text, row, CodeOutcome.USED_UP))
             else:
                 codes.append(Code(number, place, text, row, CodeOutcome.REDUNDANT if row in seen else CodeOutcome.UNLOCKS))
