@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.reference.both import both
-from tests.reference.builders import amount_off, floor, only, percent_off, prices, promotion, tiers
+from tests.reference.builders import Resources, amount_off, floor, only, percent_off, prices, promotion, tiers
 from tests.reference.shop import Body
 
 
@@ -34,7 +34,7 @@ def steps(reply: Body, line: int = 0) -> list[tuple[str, str | None, str, str]]:
 
 
 def test_promotion_without_uses_left_does_not_apply_and_says_so_before_its_condition() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "promotions": {"ten": percent_off("10", conditions={"attribute": "order.subtotal", "op": ">=", "value": 999_999})},
     }
@@ -46,7 +46,7 @@ def test_promotion_without_uses_left_does_not_apply_and_says_so_before_its_condi
 
 
 def test_promotion_with_uses_left_applies_as_ever_and_the_reply_repeats_what_it_was_told() -> None:
-    book = {"prices": prices(A="1000"), "promotions": {"ten": percent_off("10")}}
+    book: Resources = {"prices": prices(A="1000"), "promotions": {"ten": percent_off("10")}}
     plain, limited = both([("A", 1)], book), both([("A", 1)], book, limited=[left("ten", "uses", 3)])
 
     assert limited == {**plain, "limited": [left("ten", "uses", 3)]}
@@ -55,7 +55,7 @@ def test_promotion_with_uses_left_applies_as_ever_and_the_reply_repeats_what_it_
 
 @pytest.mark.parametrize(("budget", "total"), [(300, 2700), (299, 3000)])
 def test_budget_is_enough_or_the_promotion_gives_nothing(budget: int, total: int) -> None:
-    book = {"prices": prices(A="1000", B="2000"), "promotions": {"ten": percent_off("10")}}
+    book: Resources = {"prices": prices(A="1000", B="2000"), "promotions": {"ten": percent_off("10")}}
     reply = both([("A", 1), ("B", 1)], book, limited=[left("ten", "budget", budget)])
 
     assert reply["total"] == total
@@ -65,7 +65,7 @@ def test_budget_is_enough_or_the_promotion_gives_nothing(budget: int, total: int
 
 def test_budget_is_drawn_by_what_the_guardrail_lets_through() -> None:
     # Half of 1000 would be 500, and the floor of 900 leaves 100 of it.
-    book = {"prices": prices(A="1000"), "promotions": {"half": percent_off("50")}, "guardrails": {"g": floor("900")}}
+    book: Resources = {"prices": prices(A="1000"), "promotions": {"half": percent_off("50")}, "guardrails": {"g": floor("900")}}
 
     assert both([("A", 1)], book, limited=[left("half", "budget", 100)])["total"] == 900
     assert both([("A", 1)], book, limited=[left("half", "budget", 99)])["total"] == 1000
@@ -73,7 +73,7 @@ def test_budget_is_drawn_by_what_the_guardrail_lets_through() -> None:
 
 def test_promotions_of_a_campaign_share_its_budget_in_their_sequence() -> None:
     # a takes 100, b 90 of what is left, c 405 of the order: 190 are there for a and b, and c may not go beyond.
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "promotions": {"a": percent_off("10"), "b": percent_off("10"), "c": percent_off("50", level="order")},
         "campaigns": {"spring": {"name": "S", "promotions": ["a", "b", "c"], "budget": 999, "currency": "USD"}},
@@ -85,7 +85,7 @@ def test_promotions_of_a_campaign_share_its_budget_in_their_sequence() -> None:
 
 
 def test_best_chooses_anew_when_the_best_one_cannot_be_paid() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "promotions": {"half": percent_off("50", group="g"), "ten": percent_off("10", group="g")},
         "policy": {"selection": "best"},
@@ -99,7 +99,7 @@ def test_best_chooses_anew_when_the_best_one_cannot_be_paid() -> None:
 
 def test_gift_is_there_as_long_as_enough_of_it_is() -> None:
     gift = promotion("gift", {"skus": ["B", "C"], "quantity": "1.5"}, level="order")
-    book = {"prices": prices(A="1000", B="200", C="100"), "promotions": {"gift": gift}}
+    book: Resources = {"prices": prices(A="1000", B="200", C="100"), "promotions": {"gift": gift}}
 
     assert [each["worth"] for each in both([("A", 1)], book, limited=[left("gift", "gifts", "3")])["gifts"]] == [450]
     none = both([("A", 1)], book, limited=[left("gift", "gifts", "2.999")])
@@ -112,14 +112,17 @@ def test_gift_is_there_as_long_as_enough_of_it_is() -> None:
 
 
 def test_shipping_promotion_draws_on_its_budget() -> None:
-    book = {"prices": prices(A="1000"), "promotions": {"free": promotion("shipping", {"percent": "100"}, level="shipping")}}
+    book: Resources = {
+        "prices": prices(A="1000"),
+        "promotions": {"free": promotion("shipping", {"percent": "100"}, level="shipping")},
+    }
 
     assert both([("A", 1)], book, shipping=490, limited=[left("free", "budget", 490)])["total"] == 1000
     assert both([("A", 1)], book, shipping=490, limited=[left("free", "budget", 489)])["total"] == 1490
 
 
 def test_code_of_a_coupon_that_is_used_up_unlocks_nothing_and_another_one_does() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "promotions": {"ten": percent_off("10", requires_code=True)},
         "coupons": {"old": {"promotion": "ten", "codes": ["OLD"]}, "new": {"promotion": "ten", "codes": ["NEW"]}},
@@ -134,7 +137,7 @@ def test_code_of_a_coupon_that_is_used_up_unlocks_nothing_and_another_one_does()
 
 
 def test_used_up_code_refuses_the_request_where_all_codes_must_apply() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "promotions": {"ten": percent_off("10", requires_code=True)},
         "coupons": {"old": {"promotion": "ten", "codes": ["OLD"]}},
@@ -146,7 +149,7 @@ def test_used_up_code_refuses_the_request_where_all_codes_must_apply() -> None:
 
 
 def test_sale_price_holds_for_the_units_left_and_the_rest_keeps_the_price_before_it() -> None:
-    book = {"prices": prices(A="1000"), "sale-prices": {"flash": sale(unit_price="700")}}
+    book: Resources = {"prices": prices(A="1000"), "sale-prices": {"flash": sale(unit_price="700")}}
     reply = both([("A", 10)], book, limited=[left("flash", "units", "3")])
 
     # 3 at 700 and 7 at 1000.
@@ -156,7 +159,7 @@ def test_sale_price_holds_for_the_units_left_and_the_rest_keeps_the_price_before
 
 
 def test_units_go_to_the_lines_in_their_order() -> None:
-    book = {"prices": prices(A="1000", B="500"), "sale-prices": {"flash": sale(percent="50")}}
+    book: Resources = {"prices": prices(A="1000", B="500"), "sale-prices": {"flash": sale(percent="50")}}
     reply = both([("A", 2), ("B", 3), ("A", 1)], book, limited=[left("flash", "units", "4")])
 
     # 2 of A at 500; of B 2 at 250 and one at 500; nothing is left for the last.
@@ -170,7 +173,10 @@ def test_units_go_to_the_lines_in_their_order() -> None:
 
 def test_part_of_a_sale_may_be_worth_less_than_the_whole_of_another() -> None:
     # All 10 at 900 are 9000; 2 at 500 and 8 at 1000 are 9000 too, and the lower id goes first; with one unit more it is worth it.
-    book = {"prices": prices(A="1000"), "sale-prices": {"b-flash": sale(unit_price="500"), "a-week": sale(unit_price="900")}}
+    book: Resources = {
+        "prices": prices(A="1000"),
+        "sale-prices": {"b-flash": sale(unit_price="500"), "a-week": sale(unit_price="900")},
+    }
 
     even = both([("A", 10)], book, limited=[left("b-flash", "units", "2")])
     better = both([("A", 10)], book, limited=[left("b-flash", "units", "3")])
@@ -180,7 +186,7 @@ def test_part_of_a_sale_may_be_worth_less_than_the_whole_of_another() -> None:
 
 def test_units_fall_on_all_tiers_in_proportion_and_are_rounded_once() -> None:
     graduated = tiers("graduated", (2, "1000"), (None, "900"))
-    book = {
+    book: Resources = {
         "prices": prices({"sku": "A", "unit_price": "1000", "tiers": graduated}),
         "sale-prices": {"flash": sale(percent="50")},
     }
@@ -194,7 +200,7 @@ def test_units_fall_on_all_tiers_in_proportion_and_are_rounded_once() -> None:
 
 def test_lines_of_a_mix_pay_alike_and_the_units_are_told_in_their_order() -> None:
     mixed = tiers("volume", (4, "1000"), (None, "800"), mix="sku")
-    book = {
+    book: Resources = {
         "prices": prices({"sku": "A", "unit_price": "1000", "tiers": mixed}),
         "sale-prices": {"flash": sale(unit_price="500")},
     }
@@ -206,7 +212,11 @@ def test_lines_of_a_mix_pay_alike_and_the_units_are_told_in_their_order() -> Non
 
 
 def test_floor_binds_the_units_on_sale_alone() -> None:
-    book = {"prices": prices(A="1000"), "sale-prices": {"flash": sale(unit_price="500")}, "guardrails": {"g": floor("800")}}
+    book: Resources = {
+        "prices": prices(A="1000"),
+        "sale-prices": {"flash": sale(unit_price="500")},
+        "guardrails": {"g": floor("800")},
+    }
     reply = both([("A", 4)], book, limited=[left("flash", "units", "1")])
 
     # One unit at 500 is held at 800.
@@ -215,7 +225,7 @@ def test_floor_binds_the_units_on_sale_alone() -> None:
 
 
 def test_whole_unit_prices_are_blended_before_they_are_rounded() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="333"),
         "sale-prices": {"flash": sale(percent="50")},
         "policy": {"rounding_level": "unit"},
@@ -227,7 +237,7 @@ def test_whole_unit_prices_are_blended_before_they_are_rounded() -> None:
 
 
 def test_line_with_one_unit_on_sale_is_on_sale() -> None:
-    book = {
+    book: Resources = {
         "prices": prices(A="1000"),
         "sale-prices": {"flash": sale(unit_price="500")},
         "promotions": {"ten": percent_off("10", not_on_sale=True)},
@@ -239,7 +249,7 @@ def test_line_with_one_unit_on_sale_is_on_sale() -> None:
 
 def test_line_without_a_price_takes_no_units() -> None:
     foreign = [{"sku": "B", "unit_price": "1000", "price_list": "net"}, {"sku": "A", "unit_price": "1000"}]
-    book = {
+    book: Resources = {
         "prices": prices(*foreign),
         "price-lists": {"net": {"name": None, "priority": 0, "tax_included": True, "match": {}}},
         "sale-prices": {"flash": sale(unit_price="500")},
@@ -250,6 +260,6 @@ def test_line_without_a_price_takes_no_units() -> None:
 
 
 def test_amount_over_the_order_is_drawn_once_and_not_by_line() -> None:
-    book = {"prices": prices(A="1000", B="1000"), "promotions": {"off": amount_off(300, level="order")}}
+    book: Resources = {"prices": prices(A="1000", B="1000"), "promotions": {"off": amount_off(300, level="order")}}
 
     assert both([("A", 1), ("B", 1)], book, limited=[left("off", "budget", 300)])["total"] == 1700
