@@ -118,6 +118,7 @@ class Service:
         clock = IssueClock()
         self.standings = Standings()
         self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
+        self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
             current_book=self.holder.current,
             price=price_and_encode,

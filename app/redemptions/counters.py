@@ -17,7 +17,7 @@ from app.pricing.basket import Left
 from app.pricing.book import PriceBook
 from app.pricing.counters import COUPON_USES, GIFTS, UNITS, USES, Count
 from app.pricing.money import MILLI
-from app.redemptions.limits import SharedLimit, shared_limits
+from app.redemptions.limits import BookLimits, SharedLimit
 
 POLL_S: Final = 1.0
 READ_S: Final = 1.5
@@ -57,6 +57,7 @@ class Counters:
         self._now = now
         self._connection: asyncpg.Connection | None = None
         self._of_book: tuple[int, int] | None = None
+        self._book_limits = BookLimits()
         self._limits: Sequence[SharedLimit] = ()
         self._taken: dict[str, Taken] = {}
         self._read_at: float | None = None
@@ -82,24 +83,38 @@ class Counters:
         book = self._current_book()
         if book is None:
             return
-        of_book = (book.version, book.published_at_us)
-        if of_book != self._of_book:
-            self._limits, self._of_book = await asyncio.to_thread(shared_limits, book.sources.documents), of_book
-        now = self._now()
-        meters = [limit.meter_at(now) for limit in self._limits]
+        self._take(book)
         try:
-            if meters:
+            if self._limits:
                 async with asyncio.timeout(READ_S):
-                    self._taken = await self._read(meters)
+                    self._taken = await self._read(self._meters())
                 self._read_at = time.monotonic()
         except Exception as error:  # whatever a lost connection comes to in its driver
             self.close()
             raise DatabaseUnreachable(f"cannot read the meters: {type(error).__name__}: {error}") from error
         finally:
-            counts = [
-                count_of(limit, self._taken.get(meter), book.version) for limit, meter in zip(self._limits, meters, strict=True)
-            ]
-            self._hand_on([count for count in counts if count.is_close or count.left.limit == UNITS])
+            self._tell()
+
+    def take(self, book: PriceBook) -> None:
+        """Go on with a book that comes into force, from what the meters said last."""
+        self._take(book)
+        self._tell()
+
+    def _take(self, book: PriceBook) -> None:
+        of_book = (book.version, book.published_at_us)
+        if of_book != self._of_book:
+            self._limits, self._of_book = self._book_limits.of(book.sources.documents), of_book
+
+    def _meters(self) -> list[str]:
+        now = self._now()
+        return [limit.meter_at(now) for limit in self._limits]
+
+    def _tell(self) -> None:
+        version = 0 if self._of_book is None else self._of_book[0]
+        counts = [
+            count_of(limit, self._taken.get(meter), version) for limit, meter in zip(self._limits, self._meters(), strict=True)
+        ]
+        self._hand_on([count for count in counts if count.is_close or count.left.limit == UNITS])
 
     async def _read(self, meters: Sequence[str]) -> dict[str, Taken]:
         if self._connection is None:

@@ -3,14 +3,14 @@
 A limit by day, week or month has a meter for each, named by its first day in the time zone of the promotion's schedule.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from app.pricing.book import Document
 from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, COUPON_USES, GIFTS, UNITS
-from app.pricing.documents import columns_of
+from app.pricing.documents import changed_ids
 from app.pricing.money import MILLI, parse_decimal
 
 type Window = Literal["day", "week", "month"]
@@ -56,26 +56,38 @@ def meter_id(resource: str, name: str, *parts: str) -> str:
     return "/".join((resource, *(part.replace("%", "%25").replace("/", "%2F") for part in (name, *parts))))
 
 
-def shared_limits(documents: Mapping[str, Mapping[str, Document]]) -> list[SharedLimit]:
-    """All of a book's documents."""
-    found: list[SharedLimit] = []
-    for name, (limits, schedule) in _columns(documents, "promotions", "limits", "schedule"):
-        found += limits_of_promotion(name, limits or {}, schedule)
-    for name, (budget,) in _columns(documents, "campaigns", "budget"):
-        if budget is not None:
-            found.append(SharedLimit(name, CAMPAIGN_BUDGET, budget, meter_id("campaigns", name, "budget")))
-    for name, (limits,) in _columns(documents, "coupons", "limits"):
-        if (limits or {}).get("uses") is not None:
-            found.append(SharedLimit(name, COUPON_USES, limits["uses"], meter_id("coupons", name, "uses")))
-    for name, (cap,) in _columns(documents, "sale-prices", "stock_cap"):
-        if cap is not None:
-            found.append(SharedLimit(name, UNITS, thousandths(cap), meter_id("sale-prices", name, "units")))
-    return found
+class BookLimits:
+    """The shared limits of one book after the other; only what changed between two is looked at again."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, Mapping[str, Document]] = {}
+        self._limits: dict[str, dict[str, tuple[SharedLimit, ...]]] = {}
+
+    def of(self, documents: Mapping[str, Mapping[str, Document]]) -> list[SharedLimit]:
+        """All of a book's documents."""
+        for resource, limits_of in _LIMITS_OF.items():
+            after = documents.get(resource, _NO_DOCUMENTS)
+            before = self._documents.get(resource)
+            changed = None if before is None else changed_ids(before, after)
+            if changed is None:
+                self._limits[resource] = {}
+                changed = set(after)
+            known = self._limits[resource]
+            for name in changed:
+                document = after.get(name)
+                limits = () if document is None else tuple(limits_of(name, document.body))
+                if limits:
+                    known[name] = limits
+                else:
+                    known.pop(name, None)
+            self._documents[resource] = after
+        return [limit for known in self._limits.values() for limits in known.values() for limit in limits]
 
 
-def limits_of_promotion(name: str, limits: Body, schedule: Body | None) -> Iterator[SharedLimit]:
+def limits_of_promotion(name: str, body: Body) -> Iterator[SharedLimit]:
     """Those of one promotion."""
-    timezone = (schedule or {}).get("timezone") or "UTC"
+    limits: Body = body.get("limits") or {}
+    timezone = (body.get("schedule") or {}).get("timezone") or "UTC"
     for limit, window in _WINDOWS.items():
         if limits.get(limit) is not None:
             parts = ("uses",) if window is None else ("uses", window)
@@ -86,13 +98,34 @@ def limits_of_promotion(name: str, limits: Body, schedule: Body | None) -> Itera
         yield SharedLimit(name, GIFTS, thousandths(limits["gifts"]), meter_id("promotions", name, "gifts"))
 
 
+def limits_of_campaign(name: str, body: Body) -> Iterator[SharedLimit]:
+    """That of one campaign."""
+    if body.get("budget") is not None:
+        yield SharedLimit(name, CAMPAIGN_BUDGET, body["budget"], meter_id("campaigns", name, "budget"))
+
+
+def limits_of_coupon(name: str, body: Body) -> Iterator[SharedLimit]:
+    """That of one coupon; its codes have limits of their own."""
+    uses = (body.get("limits") or {}).get("uses")
+    if uses is not None:
+        yield SharedLimit(name, COUPON_USES, uses, meter_id("coupons", name, "uses"))
+
+
+def limits_of_sale_price(name: str, body: Body) -> Iterator[SharedLimit]:
+    """That of one sale price."""
+    if body.get("stock_cap") is not None:
+        yield SharedLimit(name, UNITS, thousandths(body["stock_cap"]), meter_id("sale-prices", name, "units"))
+
+
+_NO_DOCUMENTS: Final[Mapping[str, Document]] = {}
+_LIMITS_OF: Final[Mapping[str, Callable[[str, Body], Iterator[SharedLimit]]]] = {
+    "promotions": limits_of_promotion,
+    "campaigns": limits_of_campaign,
+    "coupons": limits_of_coupon,
+    "sale-prices": limits_of_sale_price,
+}
+
+
 def thousandths(quantity: int | str) -> int:
     """A quantity of a document in the unit of its meter."""
     return quantity * MILLI if isinstance(quantity, int) else parse_decimal(quantity, 3)
-
-
-def _columns(
-    documents: Mapping[str, Mapping[str, Document]], resource: str, *fields: str
-) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    for part in columns_of(documents.get(resource, {}), fields):
-        yield from zip(part.ids(), zip(*part.columns, strict=True), strict=True)
