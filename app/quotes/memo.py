@@ -265,7 +265,11 @@ def hand_over(before: PriceBook, after: PriceBook) -> None:
 
 def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
     """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
-    memo = memo_of(book)
+    return price_told(memo_of(book), book, baskets, partial)
+
+
+def price_told(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+    """Do it with a memo of this book, which is asked without the counters that change nothing."""
     if not any(basket.left for basket in baskets):
         return price_with(memo, book, baskets, partial)
     few = [with_few_counters(book, basket) for basket in baskets]
@@ -279,7 +283,7 @@ def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequen
 
 
 def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
-    """Do it with a memo of this book."""
+    """Price baskets of whose counters the memo can know."""
     contexts = [memo.context(basket) for basket in baskets]
     keys = [None if context is None else _whole_key(context, basket) for context, basket in zip(contexts, baskets, strict=True)]
     replies = [None if key is None else memo.whole(key) for key in keys]

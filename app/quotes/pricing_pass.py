@@ -145,7 +145,12 @@ class Pricing:
         assert book is not None
         try:
             baskets = [basket_of(entry.understood, issued_ms) for entry in entries]
-            baskets = self._standings.with_counters(book, baskets, is_asked=[_is_for_now(entry) for entry in entries])
+            standing = self._standings.of(book)
+            if standing is not None:
+                baskets = [
+                    standing.tell(basket) if _is_for_now(entry) else basket
+                    for entry, basket in zip(entries, baskets, strict=True)
+                ]
             encoded = self._price(book, baskets, [entry.understood.request.partial for entry in entries])
         except Exception:  # noqa: BLE001
             # The plain text of the traceback: a renderer that shows local variables takes a second, and shows customers.

@@ -57,6 +57,11 @@ class Standing:
         """Whether no basket can be told of anything."""
         return not (self.by_row or self.everywhere or self.by_code or self.coupons)
 
+    def tell(self, basket: Basket) -> Basket:
+        """The basket with the counters that it is told of."""
+        left = self.of(basket)
+        return basket._replace(left=left) if left else basket
+
     def of(self, basket: Basket) -> tuple[Left, ...]:
         """The counters that a basket is told of."""
         rows = [self.row_of_sku.get(sku, -1) for sku in basket.skus]
@@ -112,16 +117,6 @@ class Standings:
         if now != self._counts:
             names = tuple((left.rule, left.limit) for left, _ in now)
             self._counts, self._names = now, self._names if names == self._names else names
-
-    def with_counters(self, book: PriceBook, baskets: list[Basket], *, is_asked: Sequence[bool]) -> list[Basket]:
-        """The baskets with the counters that each is told of, of those that ask."""
-        standing = self.of(book)
-        if standing is None:
-            return baskets
-        return [
-            basket._replace(left=left) if asks and (left := standing.of(basket)) else basket
-            for basket, asks in zip(baskets, is_asked, strict=True)
-        ]
 
     def of(self, book: PriceBook) -> Standing | None:
         """How the limits of a book stand; None where there is nothing to tell."""

@@ -1,7 +1,7 @@
 """What is left of limits comes from the meters to the quotes: they change when something sells out, and replay as they were."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,14 @@ import pytest
 
 from app.db.engine import Database, DatabaseUnreachable
 from app.db.partitions import ensure_day
+from app.pricing.basket import Basket
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.pricing.counters import Count
+from app.quotes.decisions import DecisionReader
+from app.quotes.encode import EncodedQuote
+from app.quotes.memo import price_and_encode
+from app.quotes.replay import Replay
 from app.redemptions.counters import Counters
 from tests.quotes_support import Books, basket, client_of, connector, doors, encoded, house
 from tests.reference.builders import only, percent_off, prices
@@ -181,8 +186,9 @@ async def test_last_known_stands_while_the_database_is_away(fresh_database: Data
 class Till:
     """A client of the storefront whose quotes know the meters."""
 
-    def __init__(self, client: httpx.AsyncClient, counters: Counters, meters: asyncpg.Connection) -> None:
+    def __init__(self, client: httpx.AsyncClient, books: Books, counters: Counters, meters: asyncpg.Connection) -> None:
         self.client = client
+        self.books = books
         self.counters = counters
         self.meters = meters
 
@@ -204,7 +210,7 @@ async def till(fresh_database: Database, meters: asyncpg.Connection) -> AsyncIte
         counters = Counters(connector(fresh_database), current_book=served.books.current, hand_on=served.standings.set)
         await counters.refresh()
         async with client_of(front) as client:
-            yield Till(client, counters, meters)
+            yield Till(client, served.books, counters, meters)
         counters.close()
     await engine.dispose()
 
@@ -254,6 +260,27 @@ async def test_quotes_follow_a_sale_and_a_coupon_until_they_are_sold_out_and_rep
     for quote in quotes:
         replay = await till.client.post(f"/v1/decisions/{quote['id']}/replay")
         assert (replay.status_code, replay.content) == (200, b'{"equal":true}')
+
+
+async def test_replay_that_forgets_what_was_left_is_found_out(till: Till, fresh_database: Database) -> None:
+    """The planted defect: a replay by what is left now, or by nothing."""
+
+    def forgetful(of: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+        return price_and_encode(of, [basket._replace(left=()) for basket in baskets], partial)
+
+    await stand(till.meters, "sale-prices/flash/units", cap=40_000, used=39_000)
+    await till.counters.refresh()
+    for _ in range(3):
+        await till.quote(("B", 2))
+    engine = fresh_database.engine()
+    reports = [
+        await Replay(DecisionReader(engine), book_of_version=till.books.get, price=price, lines_max=8).replay_last(10)
+        for price in (price_and_encode, forgetful)
+    ]
+    await engine.dispose()
+
+    assert [(report.decision_count, len(report.differences)) for report in reports] == [(3, 0), (3, 3)]
+    assert reports[1].differences[0][1].path == "lines[0].unit_price"
 
 
 async def test_simulated_quote_looks_at_no_counter(till: Till) -> None:
