@@ -1,8 +1,11 @@
 """What is left of limits comes from the meters to the quotes: they change when something sells out, and replay as they were."""
 
 import contextlib
+import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,6 +25,7 @@ from app.quotes.replay import Replay
 from app.redemptions.counters import Counters
 from tests.quotes_support import Books, basket, client_of, connector, doors, encoded, house
 from tests.reference.builders import only, percent_off, prices
+from tests.service import publish, serving
 
 JSON = {"content-type": "application/json"}
 NOW = datetime(2026, 11, 1, 23, 30, tzinfo=UTC)  # in Berlin Monday the 2nd has begun
@@ -318,3 +322,32 @@ async def test_explanation_shows_the_split_sale_and_the_barred_promotion(till: T
     assert b["unit_prices"][-1] == {"step": "sale", "rule": "flash", "units": "1", "before": "500", "after": "437.5"}
     assert order[-1]["after"] == reply["total"] == 2750
     assert reply["not_applied"] == [{"rule": "ten", "reason": "limit_reached", "limit": "uses", "left": 0}]
+
+
+async def test_whole_service_follows_the_meters_within_two_seconds(
+    fresh_database: Database, meters: asyncpg.Connection, tmp_path: Path
+) -> None:
+    async with serving(fresh_database, tmp_path) as client:
+        await publish(client, "/v1/prices/B", {"currency": "USD", "unit_price": "500"})
+        sale = {"name": "F", "scope": {"include": {"skus": ["B"]}}, "percent": "50", "stock_cap": 40}
+        await publish(client, "/v1/sale-prices/flash", sale)
+
+        async def quoted() -> dict[str, Any]:
+            reply = await client.post("/v1/quotes", json=basket(("B", 3)))
+            assert reply.status_code == 201, reply.text
+            return dict(reply.json())
+
+        assert (await quoted())["total"] == 750
+        await stand(meters, "sale-prices/flash/units", cap=40_000, used=38_000, version=1)
+        began_s, quotes = time.monotonic(), [await quoted()]
+        while quotes[-1]["total"] == 750 and time.monotonic() - began_s < 10:
+            quotes.append(await quoted())
+        took_s = time.monotonic() - began_s
+
+        assert quotes[-1]["limited"] == [{"rule": "flash", "limit": "units", "left": "2"}]
+        assert quotes[-1]["total"] == 1000
+        assert took_s < 2
+        for quote in (quotes[0], quotes[-1]):
+            assert (await client.post(f"/v1/decisions/{quote['id']}/replay")).json() == {"equal": True}
+        figures = (await client.get("/metrics")).text
+        assert 0 <= float(re.findall(r"^pricing_counters_age_seconds (\S+)$", figures, re.MULTILINE)[0]) < 5
