@@ -30,6 +30,7 @@ from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
 from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
+from app.pricing.book import PriceBook
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import FrontTable, endpoints
@@ -42,9 +43,11 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey
+from app.redemptions.counters import Counters
 from app.releases import routers as releases
 from app.resources.control import Control
 from app.settings import Settings
@@ -113,8 +116,15 @@ class Service:
             flush_s=settings.flush_seconds,
         )
         clock = IssueClock()
+        self.standings = Standings()
+        self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
+        self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
-            current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
+            current_book=self.holder.current,
+            price=price_and_encode,
+            standings=self.standings,
+            metrics=self.metrics,
+            lines_max=limits.batch_lines_max,
         )
         self.lane = QuoteLane(
             pricing=pricing,
@@ -131,6 +141,7 @@ class Service:
         listing = Listing(
             current_book=self.holder.current,
             price=list_prices,
+            standings=self.standings,
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
@@ -168,6 +179,10 @@ class Service:
         except (DatabaseUnreachable, Unavailable) as error:
             self.note_failure("start", error)
         await self.refresher.start()
+        try:
+            await self.counters.refresh()
+        except DatabaseUnreachable as error:
+            self.note_failure("start", error)
         await self.lane.start()
         self.previews.start()
         # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
@@ -177,6 +192,7 @@ class Service:
         self._run("pulse", self.pulse.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
+        self._run("counters", self.counters.run)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -188,6 +204,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.counters.close()
         await self.refresher.close()
         await self.engine.dispose()
 
@@ -248,10 +265,19 @@ class Service:
             self._schedule_days_ahead,
         )
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
+        gauge(
+            "pricing_counters_age_seconds",
+            "Time since what is left of limits was last read, -1 before; 0 without limits.",
+            lambda: self.counters.age_s,
+        )
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
+
+    def _book_in_force(self) -> PriceBook | None:
+        held = self.holder.held()
+        return None if held is None else held.book
 
     def _book_age_seconds(self) -> float:
         held = self.holder.held()
