@@ -128,6 +128,8 @@ WHERE coalesce(meters.held, 0) <> coalesce(taken.held, 0)
 ORDER BY 1
 """
 
+TAKEN: Final = "SELECT id, cap_wanted AS cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
+
 DOCUMENT_AT: Final = """
 SELECT id, body FROM documents
 WHERE resource = $3 AND id = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
