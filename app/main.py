@@ -51,6 +51,7 @@ from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
+from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.router import holds_router
@@ -451,6 +452,7 @@ def create_api(service: Service) -> FastAPI:
             quote_of_token=service.quote_of_token,
             hold_ttl_s=service.settings.hold_ttl_seconds,
         ),
+        points_router(service.engine),
         keys_router(service.engine),
     ):
         api.include_router(router)
