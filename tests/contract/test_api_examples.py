@@ -72,11 +72,11 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     return shown
 
 
-# (path, body as sent, what is shown beside it)
 OTHER_LIMITS = (
     *("uses_per_day", "uses_per_week", "uses_per_month", "gifts"),
     *("uses_per_customer_per_day", "uses_per_customer_per_week", "uses_per_customer_per_month"),
 )
+# (path, body as sent, what is shown beside it)
 DOCUMENTS = [
     ("/v1/products/SKU-1", PRODUCT, {}),
     (
