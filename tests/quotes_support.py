@@ -33,7 +33,9 @@ from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey
+from app.web.admission import Admission
 from app.web.auth import SCOPES, Principal
+from app.web.gate import Gate
 from app.web.problems import install_problem_handlers
 
 KEYS = KeyRing([SigningKey("new", b"n" * 32), SigningKey("old", b"o" * 32)], issuer="centwise")
@@ -181,7 +183,9 @@ def doors(served: House, engine: AsyncEngine, *, caller: Caller | None = None) -
     api.include_router(storefront_router(served.table, authenticate=caller.authenticate, read_s=0.3))
     api.include_router(decisions_router(reader, replay))
     declare_structs(api)
-    return FrontTable(api, served.table, callers=caller, metrics=served.metrics, read_s=0.3), api
+    admission = Admission(target_s=60, metrics=served.metrics)
+    gate = Gate(admission, connections_max=10_000, connections_per_address_max=None, metrics=served.metrics)
+    return FrontTable(api, served.table, callers=caller, metrics=served.metrics, read_s=0.3, gate=gate), api
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:

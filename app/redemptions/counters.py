@@ -17,6 +17,7 @@ from app.pricing.basket import Left
 from app.pricing.book import PriceBook
 from app.pricing.counters import COUPON_USES, GIFTS, UNITS, USES, Count
 from app.pricing.money import MILLI
+from app.redemptions import queries
 from app.redemptions.book_limits import BookLimits
 from app.redemptions.limits import Limit
 
@@ -30,7 +31,6 @@ _FEW_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys((UNITS, GIFTS), _FEW * MILLI),
 }
 _AT_ONCE: Final = 2_000
-_READ: Final = "SELECT id, cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
 
 
 class Taken(NamedTuple):
@@ -122,7 +122,7 @@ class Counters:
             self._connection = await self._connect()
         found: dict[str, Taken] = {}
         for first in range(0, len(meters), _AT_ONCE):
-            for row in await self._connection.fetch(_READ, meters[first : first + _AT_ONCE]):
+            for row in await self._connection.fetch(queries.TAKEN, meters[first : first + _AT_ONCE]):
                 found[row["id"]] = Taken(row["cap"], row["cap_version"], row["taken"])
         return found
 

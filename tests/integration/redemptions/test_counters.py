@@ -29,8 +29,6 @@ from tests.service import publish, serving
 
 JSON = {"content-type": "application/json"}
 NOW = datetime(2026, 11, 1, 23, 30, tzinfo=UTC)  # in Berlin Monday the 2nd has begun
-METERS = """CREATE TABLE IF NOT EXISTS meters (id text COLLATE "C" PRIMARY KEY, customer text, cap bigint NOT NULL, cap_version bigint NOT NULL,
-    held bigint NOT NULL, used bigint NOT NULL, CHECK (held >= 0 AND used >= 0 AND held + used <= cap))"""
 
 
 def book(version: int = 5, *, uses: int = 100) -> PriceBook:
@@ -54,7 +52,6 @@ def book(version: int = 5, *, uses: int = 100) -> PriceBook:
 @pytest.fixture
 async def meters(fresh_database: Database) -> AsyncIterator[asyncpg.Connection]:
     connection = await fresh_database.connect()
-    await connection.execute(METERS)
     yield connection
     await connection.close()
 
@@ -62,8 +59,9 @@ async def meters(fresh_database: Database) -> AsyncIterator[asyncpg.Connection]:
 async def stand(connection: asyncpg.Connection, meter: str, *, cap: int, held: int = 0, used: int = 0, version: int = 5) -> None:
     """Let a meter stand as holds would leave it."""
     await connection.execute(
-        "INSERT INTO meters (id, customer, cap, cap_version, held, used) VALUES ($1, NULL, $2, $3, $4, $5)"
-        " ON CONFLICT (id) DO UPDATE SET cap = excluded.cap, cap_version = excluded.cap_version, held = excluded.held, used = excluded.used",
+        "INSERT INTO meters (id, customer, cap_wanted, cap, cap_version, held, used) VALUES ($1, NULL, $2, $2, $3, $4, $5)"
+        " ON CONFLICT (id) DO UPDATE SET cap_wanted = excluded.cap, cap = excluded.cap,"
+        " cap_version = excluded.cap_version, held = excluded.held, used = excluded.used",
         meter,
         cap,
         version,
