@@ -351,6 +351,8 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
+        # Served by add_docs_page.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )

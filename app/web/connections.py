@@ -14,13 +14,15 @@ from typing import ClassVar, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.errors import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable
+from app.errors import BadRequest, HeadersTooLarge, Problem, RequestTimeout, TooManyRequests, Unavailable
 from app.web.direct import Direct, Exchange
 from app.web.gate import Gate, is_always_heard, refusal_lines
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 HEAD_OCTETS_MAX: Final = 64 << 10
 WRITE_STALL_S: Final = 30.0
+# Requests that may wait behind one another on a connection: a chunk has room for thousands, and each is some kilobytes here.
+PIPELINED_MAX: Final = 100
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -114,6 +116,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge(f"the limit is {HEAD_OCTETS_MAX} bytes"))
             raise ValueError("the headers are too large")  # ends the parsing
         self._head_since, self._is_head_begun, self._is_in_body = None, False, True
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self._refuse(TooManyRequests("Too many requests were sent without waiting for their answers."))
+            raise ValueError("too many")  # ends the parsing
         if self.gate is not None:
             problem = self.gate.refusal(self.parser.get_method(), self.url)
             if problem is not None:
