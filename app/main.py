@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -20,11 +21,11 @@ from starlette.responses import Response
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
-from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable, within
 from app.db.migrate import SchemaState, schema_state
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
-from app.errors import Unavailable
+from app.errors import Unavailable, ValidationFailed
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
@@ -43,9 +44,13 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import KeyRing, SigningKey
+from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.redemptions.quoted import QuotedDraws
+from app.redemptions.redemptions import Redemptions
+from app.redemptions.router import holds_router
 from app.releases import routers as releases
 from app.resources.control import Control
 from app.settings import Settings
@@ -72,6 +77,7 @@ replies may gain fields. Every operation that changes something takes an `Idempo
 _TAGS: Final = {
     "storefront": "Prices for baskets and listing pages.",
     "decisions": "What was quoted, found again and recomputed.",
+    "holds": "What orders take of limits, budgets and stock, and give back.",
     "catalog": "Products, prices, strategies, bounds and the calculation policy.",
     "promotions": "Promotions, the codes that unlock them, and campaigns.",
     "import and export": "The same in bulk.",
@@ -90,7 +96,7 @@ class WrongSchema(Exception):
 class Service:
     """One process's objects, and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, *, spool_class: type[Spool] = Spool) -> None:
         self.settings = settings
         self.database = database
         self.metrics = Metrics(channel_room=settings.metric_channels)
@@ -119,11 +125,16 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
-        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         pricing = Pricing(
             current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
         )
+        spool_folder = settings.data_dir / "spool"
+        is_spooling = settings.durability == "spool"
+        # What was left there is drained whatever the setting says now.
+        self.uses_spool = is_spooling or spool_folder.exists()
+        self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
@@ -132,6 +143,7 @@ class Service:
             limits=limits,
             quote_ttl_s=settings.quote_ttl_seconds,
             clock=clock,
+            spool=self.spool if is_spooling else None,
         )
         self.previews = PreviewLane(
             pricing=pricing, limits=limits, quote_ttl_s=settings.quote_ttl_seconds, clock=clock, metrics=self.metrics
@@ -151,9 +163,15 @@ class Service:
             wait_for_version=self.holder.wait_for_version,
             metrics=self.metrics,
         )
+        self.drawing = QuotedDraws()
+        self.holder.watch(self.drawing.follow)
+        self.redemptions = Redemptions(
+            self.connect_durable, find_draws=self.drawing.find, flush_s=settings.flush_seconds, metrics=self.metrics
+        )
         self.admission = Admission(target_s=settings.wait_ms / 1000, metrics=self.metrics)
         self.admission.add_lane("quotes", lambda: self.lane.expected_wait_s)
         self.admission.add_lane("previews", lambda: self.previews.expected_wait_s)
+        self.admission.add_lane("holds", lambda: self.redemptions.holding.expected_wait_s)
         self.gate = Gate(
             self.admission,
             connections_max=settings.connections,
@@ -161,12 +179,20 @@ class Service:
             metrics=self.metrics,
         )
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
-        self.decisions = DecisionReader(self.engine)
+        self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
             self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
+
+    def quote_of_token(self, token: str) -> UUID:
+        """The quote that a token of ours is of. Raises ValidationFailed for any other."""
+        try:
+            claims = self.keys.verify(token, now_s=int(time.time()))
+        except TokenError as error:
+            raise ValidationFailed(errors=[("token", "invalid", str(error))]) from None
+        return UUID(claims.jti)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, for the caller to keep and end."""
@@ -174,7 +200,13 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        return await _connect_durable(self.settings, self.database)
+        return await _connect_durable(
+            self.settings, self.database, application="centwise lane", statement_s=self.settings.flush_seconds
+        )
+
+    async def _connect_drain(self) -> asyncpg.Connection:
+        """The same for what drains the spool."""
+        return await _connect_durable(self.settings, self.database, application="centwise drain", statement_s=DRAIN_S)
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
@@ -185,13 +217,18 @@ class Service:
         except (DatabaseUnreachable, Unavailable) as error:
             self.note_failure("start", error)
         await self.refresher.start()
+        if self.uses_spool:
+            await asyncio.to_thread(self.spool.open)
         await self.lane.start()
+        await self.redemptions.start()
         self.previews.start()
         # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         self._run("pulse", self.pulse.run)
+        if self.uses_spool:
+            self._run("spool", self.spool.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
@@ -199,6 +236,7 @@ class Service:
             read = self.settings.read_signing_keys_file
             key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
             self._run("signing keys", key_file.follow)
+        self._run("sweeper", self.redemptions.run_sweeper)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -206,10 +244,12 @@ class Service:
     async def stop(self) -> None:
         """The lanes first: what they hold is stored and answered before anything it needs is gone."""
         await self.lane.stop()
+        await self.redemptions.stop()
         await self.previews.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.spool.close()
         await self.refresher.close()
         await self.engine.dispose()
 
@@ -258,6 +298,7 @@ class Service:
             _log.warning("the database does not answer", reason=silence)
         else:
             _log.info("the database answers")
+            self.refresher.look_now()
 
     def _watch(self) -> None:
         gauge = self.metrics.gauge
@@ -279,6 +320,12 @@ class Service:
         )
         gauge("pricing_signing_keys", "Keys that quotes are signed or verified with.", lambda: len(self.keys.kids))
         gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
+        gauge(
+            "pricing_redemption_lane_rows",
+            "Holds, or changes of them, in their lane, waiting or under way.",
+            lambda: {"holds": self.redemptions.holding.rows, "changes": self.redemptions.changing.rows},
+            label="lane",
+        )
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
@@ -302,18 +349,18 @@ class Service:
 
 async def check_database(settings: Settings, database: Database) -> None:
     """What a start asks of the database. Raises NotDurable, WrongSchema; DatabaseUnreachable where that cannot be told now."""
-    connection = await _connect_durable(settings, database)
+    connection = await _connect_durable(settings, database, application="centwise lane", statement_s=settings.flush_seconds)
     try:
         await _require_schema(connection)
     finally:
         connection.terminate()
 
 
-async def _connect_durable(settings: Settings, database: Database) -> asyncpg.Connection:
-    connection = await database.connect(application="centwise lane", statement_seconds=settings.flush_seconds)
-    if settings.durability == "strict":
+async def _connect_durable(settings: Settings, database: Database, *, application: str, statement_s: float) -> asyncpg.Connection:
+    connection = await database.connect(application=application, statement_seconds=statement_s)
+    if settings.durability != "relaxed":
         try:
-            await require_durable(connection)
+            await within(connection, require_durable(connection), seconds=2 * database.connect_seconds)
         except BaseException:
             connection.terminate()
             raise
@@ -371,6 +418,13 @@ def create_api(service: Service) -> FastAPI:
         bulk_router(resources),
         *releases.release_routers(),
         *signals.signal_routers(),
+        holds_router(
+            holding=service.redemptions.holding,
+            changing=service.redemptions.changing,
+            engine=service.engine,
+            quote_of_token=service.quote_of_token,
+            hold_ttl_s=service.settings.hold_ttl_seconds,
+        ),
         keys_router(service.engine),
     ):
         api.include_router(router)
@@ -381,9 +435,9 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> FrontTable:
+def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
     """The application as the server runs it."""
-    service = Service(settings, database)
+    service = Service(settings, database, spool_class=spool_class)
     return FrontTable(
         Access(create_api(service), service.metrics, admission=service.admission),
         service.front,

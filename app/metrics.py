@@ -186,6 +186,8 @@ class Metrics(Collector):
         self.flush_failures = self._counter(
             "pricing_flush_failures_total", "Flushes that failed and were driven again or given up."
         )
+        self.spooled = self._counter("pricing_spooled_total", "Decisions written to the local log instead of the database.")
+        self.drained = self._counter("pricing_spool_drained_total", "Decisions of the local log that the database has got.")
         self.price_seconds = self._histogram("pricing_kernel_seconds", "Time to price one batch.")
         self.compile_seconds = self._histogram("pricing_book_compile_seconds", "Time to load and compile a price book.")
         self.book_refusals = self._counter("pricing_book_refusals_total", "Versions that did not compile and were not taken.")
@@ -199,6 +201,22 @@ class Metrics(Collector):
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
+        lane = Label("lane", ("holds", "changes"))
+        self.redemptions = self._counter(
+            "pricing_redemptions_total",
+            "Holds, and confirms, releases and returns of them, by what came of them.",
+            lane,
+            Label("outcome", room=30),
+        )
+        self.redemption_rows = self._histogram(
+            "pricing_redemption_batch_rows", "Holds, or changes of them, that were stored together.", lane, bounds=ROWS
+        )
+        self.redemption_seconds = self._histogram(
+            "pricing_redemption_flush_seconds", "Time to decide and store one batch of holds, or of changes, and commit.", lane
+        )
+        self.holds_expired = self._counter(
+            "pricing_holds_expired_total", "Holds that were given back because their time was over."
+        )
         self.selection_bounded = self._counter(
             "pricing_selection_bounded_total", "Quotes for which not every combination of promotions was tried."
         )

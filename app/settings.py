@@ -34,7 +34,11 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Path(".data")
     postgres_bin: Path | None = Field(None, description="folder of initdb and postgres for the embedded server")
     embedded_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    durability: Literal["strict", "relaxed"] = Field("strict", description="relaxed serves on a server that may lose commits")
+    durability: Literal["strict", "spool", "relaxed"] = Field(
+        "strict",
+        description="spool quotes from a local log while the database is away; relaxed serves on a server that may lose commits",
+    )
+    spool_bytes: int = Field(256 << 20, ge=1 << 20, description="size of a process's local log; beyond it 503")
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
@@ -62,6 +66,7 @@ class Settings(BaseSettings):
     key_burst: int | None = Field(None, ge=1, description="how many of them at once; without it what a second allows")
     key_concurrent: int | None = Field(None, ge=1, description="requests of one key under way in one process")
     quote_ttl_seconds: int = Field(900, ge=1, le=30 * 86_400)
+    hold_ttl_seconds: int = Field(900, ge=1, le=86_400, description="how long a hold holds that names no time of its own")
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
     signing_keys_file: Path | None = Field(None, description="the same, a key a line; read again when it changes")
     decision_retention_days: int = Field(400, ge=IDEMPOTENCY_DAYS, description="and replies under an Idempotency-Key as long")

@@ -6,6 +6,7 @@ dropped network raises nothing by itself. A version that does not compile is ref
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from app.pricing.book import BookError, BookRows, PriceBook
 
 CHANNEL: Final = "centwise_version"
 _POLL_BOUND_SECONDS: Final = 2.0
+# Each poll comes up to so much of the interval early, so that many processes do not ask in one instant.
+_POLL_JITTER: Final = 0.2
 # A burst of versions is written once at its end.
 _DISK_PAUSE_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
@@ -81,6 +84,10 @@ class Refresher:
         if self._last_good is not None and self._unwritten.is_set():
             await self._write(self._last_good)
 
+    def look_now(self) -> None:
+        """Poll without waiting for the time to come: the database was away and answers again."""
+        self._hint.set()
+
     async def refresh(self) -> None:
         """Bring the holder to the latest version of the database.
 
@@ -95,7 +102,7 @@ class Refresher:
     async def _keep_fresh(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(self._poll_seconds * random.uniform(1 - _POLL_JITTER, 1)):
                     await self._hint.wait()
             self._hint.clear()
             await self._refresh_or_note()

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from app.errors import InternalError
+from app.lanes.gather import Batch, Gather
 from app.metrics import Metrics
-from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits
 from app.quotes.parse import format_instant

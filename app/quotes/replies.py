@@ -137,6 +137,15 @@ class Quote(Struct, omit_defaults=True):
     personal_inputs: list[str]
     disclosures: list[dict[str, Any]]
     token: Annotated[str, Meta(description="A compact JWS, HS256.")] | None
+    durability: (
+        Annotated[
+            str,
+            Meta(
+                description="Only there as `local`: the database is away, and the decision is on this process's disk until it is back."
+            ),
+        ]
+        | None
+    ) = None
     explanation: Annotated[dict[str, Any], Meta(description="Every step; of a preview with `explain=full` only.")] | None = None
 
 
