@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
+import structlog
 import uvicorn
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,6 +47,7 @@ from app.web.logs import configure_logs
 from app.web.server import LeavingServer
 
 _SHOWN: Final = 20
+_log = structlog.get_logger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,7 +154,8 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
         asyncio.run(upgrade(database))
         port = listener.getsockname()[1]
         server = _make_checked_server(settings, database)
-        visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), daemon=True)
+        said = {"is_open": settings.open_loopback}
+        visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), kwargs=said, daemon=True)
         visitor.start()
         return run(server, listener)
 
@@ -288,6 +291,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Server:
     """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
+    if settings.open_loopback:
+        _log.warning("open on loopback: callers on this machine need no key", setting="PRICING_OPEN_LOOPBACK")
     # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
     with contextlib.suppress(DatabaseUnreachable):
         asyncio.run(check_database(settings, database))
@@ -328,7 +333,7 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _welcome(server: uvicorn.Server, address: str) -> None:
+def _welcome(server: uvicorn.Server, address: str, *, is_open: bool) -> None:
     """Loads the sample shop once the server answers, and says what to try."""
     while not server.started:
         if server.should_exit:
@@ -341,4 +346,7 @@ def _welcome(server: uvicorn.Server, address: str) -> None:
         if not server.should_exit:
             print(f"centwise: the sample shop could not be loaded: {error}", file=sys.stderr, flush=True)
         return
-    print(f"\nCentwise is at {address}, its documentation at {address}/docs\nTry:\n\n{tryout(address)}\n", flush=True)
+    print(f"\nCentwise is at {address}, its documentation at {address}/docs")
+    if is_open:
+        print("It is open: programs on this machine need no key. Anybody else does.")
+    print(f"Try:\n\n{tryout(address)}\n", flush=True)

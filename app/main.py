@@ -49,7 +49,7 @@ from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.quotes.tokens import TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
@@ -129,7 +129,6 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
-        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         self.standings = Standings()
         self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
@@ -248,12 +247,12 @@ class Service:
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
-        self._run("sweeper", self.redemptions.run_sweeper)
         if path := self.settings.signing_keys_file:
             read = self.settings.read_signing_keys_file
             key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
             self._run("signing keys", key_file.follow)
         self._run("counters", self.counters.run)
+        self._run("sweeper", self.redemptions.run_sweeper)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
