@@ -25,7 +25,8 @@ bench: .venv/.complete  ## the figures of the README
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \
-		tests/e2e/test_away.py tests/e2e/test_two_pods.py $(wildcard tests/simulation)
+		tests/e2e/test_away.py tests/e2e/test_two_pods.py tests/contract/test_schemathesis.py \
+		tests/reference/test_engine_agrees.py $(wildcard tests/simulation)
 
 reference: .venv/.complete  ## the engine against the plain reference: 100 million lines of random shops, some hours on two cores
 	$(PY) -m tests.reference.campaign --lines $${REFERENCE_LINES:-100000000} --seed $${REFERENCE_SEED:-0}
