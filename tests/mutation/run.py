@@ -88,7 +88,7 @@ class Campaign:
             order = sorted(of_function[mutant.function], key=lambda number: (-killed[number], reaches[number].seconds))
             if not order:
                 self.unreached.add(mutant.function)
-            tried = _affordable(order, reaches, self.seconds_each)
+            tried = _affordable(order, killed, reaches, self.seconds_each)
             killer = in_fork(partial(_killer, mutant, items, tried, reaches)) if order else _NO_TEST
             if killer == _NO_TEST:
                 self.survivors.append(mutant)
@@ -142,10 +142,10 @@ def _killer(mutant: Mutant, items: Sequence[pytest.Item], order: Sequence[int], 
     return _NO_TEST
 
 
-def _affordable(order: Sequence[int], reaches: Sequence[Reach], seconds: float) -> list[int]:
-    """The first of the tests, as many as there are seconds for them."""
+def _affordable(order: Sequence[int], killed: Counter[int], reaches: Sequence[Reach], seconds: float) -> list[int]:
+    """Of the tests in their order those that there are seconds for, and all that have killed a mutant of the function."""
     ends = accumulate(reaches[number].seconds for number in order)
-    return [number for number, end_s in zip(order, ends, strict=True) if end_s <= seconds]
+    return [number for number, end_s in zip(order, ends, strict=True) if killed[number] or end_s <= seconds]
 
 
 def _indented(lines: str) -> str:
