@@ -9,7 +9,7 @@ from app.pricing.kind import Kind
 from app.pricing.rewards import Level
 from app.pricing.rules import KINDS
 
-ALL = {"include": {}}
+ALL: dict[str, Any] = {"include": {}}
 ONE_REWARD = "give either a percent or an amount"
 NO_SHARE = "there is nothing to allocate: a percentage is taken of each line"
 
