@@ -181,11 +181,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", default=["**/*.py"], help="below app/pricing; may have * in them")
     parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each mutant; all of them take about 40")
-    parser.add_argument("--again", action="store_true", help="only those that survived the last run")
+    parser.add_argument("--again", action="store_true", help="only those that survived the last run and are not explained")
     asked = parser.parse_args()
     mutants = _chosen_mutants(asked.files or ["**/*.py"])
     if asked.again:
-        last = {Change(*change) for change in json.loads(SURVIVED.read_text())}
+        explained = read_explained(EXPLAINED.read_text())
+        last = {change for one in json.loads(SURVIVED.read_text()) if explained.why(change := Change(*one)) is None}
         mutants = [mutant for mutant in mutants if change_of(mutant) in last]
     campaign = Campaign(mutants, seconds_each=asked.seconds)
     options = ["-q", "-s", "-p", "no:cacheprovider", "-n0", "--assert=plain", f"--rootdir={ROOT}"]
