@@ -73,6 +73,16 @@ def test_amounts_beyond_64_bits_are_refused_and_leave_the_others_as_they_are() -
     assert (amount.tolist(), is_within.tolist()) == ([0, 0, 13 * E7], [False, False, True])
 
 
+def test_fees_alone_may_reach_the_bound_and_not_pass_it() -> None:
+    lines = Groups(np.array([0, 1, 1]), np.array([0, 1]))
+    fee_e7 = np.full(3, AMOUNT_E7_MAX)
+
+    amount, is_within = exact_amounts(Parts(lines, np.full(3, 1_000), np.zeros(3, np.int64), fee_e7))
+
+    assert is_within is not None
+    assert (amount.tolist(), is_within.tolist()) == ([AMOUNT_E7_MAX, 0], [True, False])
+
+
 def test_amounts_far_from_the_bound_need_no_look() -> None:
     amount, is_within = exact_amounts(
         Parts(Groups(np.array([0, 0]), np.array([0])), np.array([1_000] * 2), np.array([3, 4]), None)
