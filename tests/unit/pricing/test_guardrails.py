@@ -88,6 +88,7 @@ def test_fields_come_from_the_guardrails_that_say_them_currency_by_currency() ->
     assert told(guardrails.floor_e4) == [(0, "floor"), (0, "floor"), (1, "floor"), (1, "floor")]
     assert guardrails.ceiling_e4.value.tolist() == [NO_CEILING_E4, NO_CEILING_E4, 8 * E4, 8 * E4]
     assert told(guardrails.ceiling_e4) == [None, None, (1, "ceiling"), (1, "ceiling")]
+    assert guardrails.ceiling_e4.bound.tolist()[:2] == [-1, -1]
     assert guardrails.map_e4.value.tolist() == [0, 6 * E4, 0, 0]
     assert told(guardrails.map_e4) == [None, (2, "map"), None, None]
     assert guardrails.min_margin_ppm.bound.size == guardrails.max_change.value.size == 0
@@ -111,13 +112,16 @@ def test_prices_may_move_as_far_as_their_guardrail_says() -> None:
     bound, percent_ppm, days = change_limits_of(guardrails, np.array([0, 1, 2, 3, 4]))
 
     assert [told_of(one) if one >= 0 else one for one in bound.tolist()] == [-1, (0, "max_change"), -1, (1, "max_change"), -1]
-    assert [(percent_ppm[at], days[at]) for at in (1, 3)] == [(125_000, 30), (1_000_000, 3_650)]
-    assert percent_ppm.dtype.name == days.dtype.name == "int64"
+    assert percent_ppm.tolist() == [0, 125_000, 0, 1_000_000, 0]
+    assert days.tolist() == [3_650, 30, 3_650, 3_650, 3_650]
 
 
 def test_prices_move_as_they_like_without_a_guardrail() -> None:
     for rows in ((), (of_some(1, floor="5"),)):
-        assert change_limits_of(compile_guardrails(rows, 2), np.array([0, 1])).bound.tolist() == [-1, -1]
+        found = change_limits_of(compile_guardrails(rows, 2), np.array([0, 1]))
+
+        assert [column.tolist() for column in found] == [[-1, -1], [0, 0], [3_650, 3_650]]
+        assert {column.dtype.name for column in found} == {"int64"}
 
 
 def test_margin_and_discount_raise_the_floor_where_they_lie_above_it() -> None:
@@ -145,6 +149,7 @@ def test_margin_of_what_costs_nothing_or_an_unknown_amount_bounds_nothing() -> N
     assert told_floors(limits(guardrails, 0, cost_e4=0).paid) == [(0, None)]
     assert told_floors(limits(guardrails, 0).paid) == [(0, None)]
     assert told_floors(limits(guardrails, 0, cost_e4=1).paid) == [(2, (0, "min_margin"))]
+    assert limits(guardrails, 0).paid.floor_rule.tolist() == limits(guardrails, 0).paid.ceiling_rule.tolist() == [-1]
 
 
 def test_floor_of_a_margin_is_rounded_up_and_never_above_the_greatest_price() -> None:

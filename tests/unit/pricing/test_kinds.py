@@ -88,6 +88,7 @@ def spend(threshold: int, **reward: Any) -> dict[str, Any]:
             [(f"steps[{at}].threshold", "the steps must rise") for at in (1, 2, 3)],
         ),
         ("spend_save", "line", {"threshold": 10, "percent": "1", "allocate": "equal"}, [("allocate", NO_SHARE)]),
+        ("spend_save", "line", {"steps": [spend(1)], "allocate": "equal"}, [("allocate", NO_SHARE)]),
         ("spend_save", "line", {"steps": [spend(1), spend(2, amount=1)], "allocate": "equal"}, []),
         ("spend_save", "line", {"threshold": 10, "amount": 1, "allocate": "equal"}, []),
         ("spend_save", "order", {"threshold": 10, "percent": "1", "allocate": "equal"}, []),
