@@ -157,8 +157,8 @@ def _chosen_mutants(patterns: Sequence[str]) -> list[Mutant]:
     return [mutant for path in paths for mutant in mutants_of(str(path.relative_to(PRICING)), path.read_text())]
 
 
-def _judge(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> int:
-    """Print what came of each file; return 1 where something is not explained."""
+def _judge(mutants: Sequence[Mutant], survivors: Sequence[Mutant], *, is_whole: bool) -> int:
+    """Print what came of each file; return 1 where something is not explained, or, if all mutants of functions were tried, is out of date."""
     explained = read_explained(EXPLAINED.read_text())
     unexplained = [mutant for mutant in survivors if explained.why(change_of(mutant)) is None]
     tried, survived = Counter(mutant.path for mutant in mutants), Counter(mutant.path for mutant in survivors)
@@ -166,7 +166,7 @@ def _judge(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> int:
     for path, count in tried.items():
         known = survived[path] - open_ones[path]
         print(f"{path}: {count} mutants, {count - survived[path]} killed, {known} explained, {open_ones[path]} not")
-    stale = explained.out_of_date(map(change_of, mutants), map(change_of, survivors))
+    stale = explained.out_of_date(map(change_of, mutants), map(change_of, survivors)) if is_whole else []
     for change in stale:
         print(f"explained, but killed or gone: {change.function}\n    - {_indented(change.was)}\n    + {_indented(change.now)}")
     print(
@@ -181,6 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", default=["**/*.py"], help="below app/pricing; may have * in them")
     parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each mutant; all of them take about 40")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="those that are run")
     parser.add_argument("--again", action="store_true", help="only those that survived the last run and are not explained")
     asked = parser.parse_args()
     mutants = _chosen_mutants(asked.files or ["**/*.py"])
@@ -190,7 +191,7 @@ def main() -> int:
         mutants = [mutant for mutant in mutants if change_of(mutant) in last]
     campaign = Campaign(mutants, seconds_each=asked.seconds)
     options = ["-q", "-s", "-p", "no:cacheprovider", "-n0", "--assert=plain", f"--rootdir={ROOT}"]
-    code = pytest.main([*options, "--deselect=tests/reference/test_engine_agrees.py", *TESTS], plugins=[campaign])
+    code = pytest.main([*options, "--deselect=tests/reference/test_engine_agrees.py", *asked.tests], plugins=[campaign])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return int(code)
     SURVIVED.parent.mkdir(exist_ok=True)
@@ -198,7 +199,7 @@ def main() -> int:
     for function in sorted(campaign.unreached):
         print(f"no test reaches {function}")
     print(f"mutation: {campaign.n_dead} mutants ran out of time or memory, which counts as killed")
-    return _judge(mutants, campaign.survivors)
+    return _judge(mutants, campaign.survivors, is_whole=not asked.again)
 
 
 if __name__ == "__main__":

@@ -48,18 +48,18 @@ def test_ratio_far_above_the_bound_does_not_overflow() -> None:
 
 
 def test_amounts_at_the_bound_are_exact_and_one_above_it_is_refused() -> None:
-    # 9e11 minor units: 9e9 a unit times 100; parts of two lines, each 4.5e11 twice, the second with a fee of a minor unit.
-    lines = Groups(np.array([0, 0, 1, 1]), np.array([0, 2]))
-    unit_e4, quantity = np.full(4, 9 * 10**13), np.full(4, 50_000)
-    fee_e7 = np.array([0, 0, 0, E7])
+    # 9e11 minor units: 9e9 a unit times 50, twice, in two lines; the second with a fee of a minor unit. A small line follows them.
+    lines = Groups(np.array([0, 0, 1, 1, 2]), np.array([0, 2, 4]))
+    unit_e4, quantity = np.array([9 * 10**13] * 4 + [10_000]), np.array([50_000] * 4 + [1_000])
+    fee_e7 = np.array([0, 0, 0, E7, 0])
 
     amount, is_within = exact_amounts(Parts(lines, quantity, unit_e4, fee_e7))
     without, all_within = exact_amounts(Parts(lines, quantity, unit_e4, None))
 
     assert is_within is not None
     assert all_within is not None
-    assert (amount.tolist(), is_within.tolist()) == ([AMOUNT_E7_MAX, 0], [True, False])
-    assert (without.tolist(), all_within.tolist()) == ([AMOUNT_E7_MAX] * 2, [True, True])
+    assert (amount.tolist(), is_within.tolist()) == ([AMOUNT_E7_MAX, 0, E7], [True, False, True])
+    assert (without.tolist(), all_within.tolist()) == ([AMOUNT_E7_MAX, AMOUNT_E7_MAX, E7], [True, True, True])
 
 
 def test_amounts_beyond_64_bits_are_refused_and_leave_the_others_as_they_are() -> None:
