@@ -28,6 +28,27 @@ def test_amounts_across_by_line_and_by_unit_stand_side_by_side() -> None:
     assert taken(reply) == [[-10], [-7], [-5], [-9]]
 
 
+def test_amounts_across_and_by_line_with_caps_take_their_turn_together() -> None:
+    # A cap ties the lines of what goes by line together, so that it is asked in its turn, with the amounts across.
+    def capped(amount: int, per: str, cap: int, *skus: str) -> Body:
+        return amount_off(amount, per, cap=cap, scope=only(skus=list(skus)))
+
+    promotions = {
+        "a": capped(10, "across", 15, "A", "B"),
+        "b": capped(10, "across", 1, "C", "D"),
+        "c": capped(7, "line", 100, "E"),
+        "d": capped(7, "line", 10, "F", "G"),
+        "e": capped(3, "unit", 8, "H"),
+    }
+    units = prices(**dict.fromkeys("ABCDEFGH", "100"))
+    lines: list[tuple[str, int | str]] = [(sku, 3 if sku in "BDH" else 1) for sku in "ABCDEFGH"]
+
+    reply = both(lines, {"prices": units, "promotions": promotions})
+
+    # 2.5 and 7.5 of 10; a quarter and three quarters of 1; 7 beside the cap; 5 and 5 of 10; 8 of 9
+    assert taken(reply) == [[-3], [-7], [], [-1], [-7], [-5], [-5], [-8]]
+
+
 def test_percentages_of_some_units_and_of_all_stand_side_by_side() -> None:
     half = promotion("percent_off", {"percent": "50"})
     promotions = {
