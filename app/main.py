@@ -129,6 +129,7 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         self.standings = Standings()
         self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
