@@ -128,7 +128,7 @@ def _policy(rng: Random) -> Body:
         "rounding": rng.choice(("half_up", "half_even", "half_down")),
         "rounding_level": rng.choice(("line", "line", "unit")),
         "percent_base": rng.choice(("running", "initial")),
-        "remainder": rng.choice(("largest", "first", "last", "nearest")),
+        "remainder": rng.choice(("largest", "first", "last", "nearest", "carry")),
         "selection": rng.choice(("best", "best", "priority")),
         "exclusive_wins": chance(rng, 0.4),
         "coupon_failure": "all" if chance(rng, 0.15) else "partial",

@@ -220,7 +220,7 @@ def is_single(one: Candidate) -> bool:
     if kind == "tiered":
         return params["by"] != "spend" and all(step.get("amount") is None for step in params["steps"])
     if kind in ("percent_off", "amount_off"):
-        is_across = kind == "amount_off" and (params.get("per") or "across") == "across"
+        is_across = (params.get("per") or {"percent_off": "line", "amount_off": "across"}[kind]) == "across"
         return params.get("cap") is None and not is_across
     return bool(kind == "fixed_price")
 
