@@ -236,8 +236,9 @@ def decide_holds(
     hold never blocks its own retry.
 
     `settled` are the meters of which every hold that was expired at `now_ms` is known to be released. Whoever is short of another meter with
-    anything held is told `Again`: call `expire` with the expired holds of `Decided.unsettled`, but for those of `existing`, that can be locked
-    without waiting, apply what it changes to the meters, and decide anew with those meters settled of which no expired hold was passed over.
+    anything held is told `Again`: call `expire` with the expired holds of `Decided.unsettled` that can be locked without waiting (but not with
+    those of `existing`, nor with any a second time), apply what it changes to the meters, and decide anew with those meters settled of which no
+    expired hold was passed over.
     """
     decided: Decided[HoldOutcome] = Decided()
     numbers = Numbers(meters)
