@@ -197,37 +197,3 @@ decision_keys = Table(
     PrimaryKeyConstraint("id", name="decision_keys_pkey"),
     Index("decision_keys_created_at", "created_at", postgresql_using="brin"),
 )
-
-# `cap` is the newest limit that was seen, `cap_wanted`, or what was taken already when it was lowered below that.
-meters = Table(
-    "meters",
-    metadata,
-    Column("id", Text(collation="C"), nullable=False),
-    Column("customer", Text, nullable=True),
-    Column("cap_wanted", BigInteger, nullable=False),
-    Column("cap_version", BigInteger, nullable=False),
-    Column("cap", BigInteger, nullable=False),
-    Column("held", BigInteger, nullable=False),
-    Column("used", BigInteger, nullable=False),
-    PrimaryKeyConstraint("id", name="meters_pkey"),
-)
-
-# `draws` and `grants` are what the protocol decides with, `reply` the bytes that whoever took the hold was told.
-holds = Table(
-    "holds",
-    metadata,
-    Column("id", UUID(as_uuid=True), nullable=False),
-    Column("quote_id", UUID(as_uuid=True), nullable=False),
-    Column("order_id", Text(collation="C"), nullable=False),
-    Column("state", Text, nullable=False),
-    Column("ended", Text, nullable=True),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
-    Column("changed_at", DateTime(timezone=True), nullable=True),
-    Column("draws", JSONB, nullable=False),
-    Column("grants", JSONB, nullable=False),
-    Column("reply", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("id", name="holds_pkey"),
-    Index("holds_quote", "quote_id", unique=True, postgresql_where=text("state <> 'released'")),
-    Index("holds_order", "order_id", postgresql_where=text("state <> 'released'")),
-    Index("holds_expires_at", "expires_at", postgresql_where=text("state = 'held'")),
-)

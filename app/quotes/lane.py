@@ -15,7 +15,7 @@ from app.db.engine import DatabaseUnreachable
 from app.errors import Conflict, FieldError, IdempotencyMismatch, InternalError, Problem, Unavailable, ValidationFailed
 from app.metrics import Metrics
 from app.quotes.decision import Decision
-from app.db.gather import Batch, Gather
+from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
 from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.errors import InternalError
 from app.metrics import Metrics
-from app.db.gather import Batch, Gather
+from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits
 from app.quotes.parse import format_instant

@@ -307,19 +307,15 @@ def test_release_gives_back_once() -> None:
     assert decided.meters == [meter(used=1)]
 
 
-def test_cost_of_a_batch_grows_with_its_holds_and_no_faster() -> None:
-    def least_s(count: int) -> float:
-        asked = [ask(number, uses(cap=300), uses(meter=f"by {number}")) for number in range(1, count + 1)]
-        meters = [meter(cap=300), *(meter(f"by {number}") for number in range(1, count + 1))]
-        times_s = []
-        for _ in range(9):
-            began_s = time.process_time()
-            decided = decide(*asked, meters=meters)
-            times_s.append(time.process_time() - began_s)
-        assert len(decided.taken) == min(count, 300)
-        return min(times_s)
+def test_full_batch_on_one_meter_takes_little_time() -> None:
+    asked = [ask(number, uses(cap=300), uses(meter=f"by {number}")) for number in range(1, 513)]
+    meters = [meter(cap=300), *(meter(f"by {number}") for number in range(1, 513))]
+    times_ms = []
+    for _ in range(7):
+        began_s = time.perf_counter()
+        decided = decide(*asked, meters=meters)
+        times_ms.append((time.perf_counter() - began_s) * 1000)
 
-    few_s, many_s = least_s(64), least_s(512)
-
-    print(f"512 holds with 2 draws each were decided in {many_s * 1000:.2f} ms")
-    assert many_s < 24 * few_s
+    assert len(decided.taken) == 300
+    print(f"512 holds with 2 draws each were decided in {min(times_ms):.2f} ms")
+    assert min(times_ms) < 5

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import pytest
 
 from app.errors import InternalError, Unavailable
-from app.db.gather import Batch, Gather
+from app.quotes.gather import Batch, Gather
 
 
 class Workshop:
