@@ -23,8 +23,9 @@ check: .venv/.complete  ## style, types, import contracts, migrations
 bench: .venv/.complete  ## the figures of the README
 	$(PY) -m loadtests.bench
 
-faults: .venv/.complete  ## the long form of the tests that kill things: half an hour on two cores
-	FAULT_KILLS=$${FAULT_KILLS:-1000} $(PY) -m pytest -q -s tests/faults
+faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
+	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \
+		tests/e2e/test_away.py tests/e2e/test_two_pods.py $(wildcard tests/simulation)
 
 reference: .venv/.complete  ## the engine against the plain reference: 100 million lines of random shops, some hours on two cores
 	$(PY) -m tests.reference.campaign --lines $${REFERENCE_LINES:-100000000} --seed $${REFERENCE_SEED:-0}

@@ -4,15 +4,18 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
 import uvicorn
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import ApiProblem
 from app.db.binaries import NoServer
@@ -27,8 +30,19 @@ from app.quotes.replay import ReplayReport
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
 from app.web.connections import bounded_protocol
-from app.web.keys import default_expiry, make_key
+from app.web.keys import (
+    OVERLAP_SECONDS,
+    KeyLimits,
+    KeyRequest,
+    RotateRequest,
+    default_expiry,
+    list_keys,
+    make_key,
+    revoke_key,
+    rotate_key,
+)
 from app.web.logs import configure_logs
+from app.web.server import LeavingServer
 
 _SHOWN: Final = 20
 
@@ -64,11 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate_command = commands.add_parser("migrate", help="bring the database to the newest schema")
     migrate_command.set_defaults(run=migrate)
 
-    keys_command = commands.add_parser("keys", help="make an API key and print it once")
-    keys_command.add_argument("--name", required=True)
-    keys_command.add_argument("--scopes", required=True, help=f"comma list of {', '.join(SCOPES)}")
-    keys_command.add_argument("--days", type=int, help="days until it expires; without it never")
-    keys_command.set_defaults(run=keys)
+    _add_keys(commands.add_parser("keys", help="make an API key and print it once; list, rotate and revoke keys"))
 
     replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
     replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
@@ -82,6 +92,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     import_command.set_defaults(run=import_shop)
     return parser
+
+
+def _add_keys(command: argparse.ArgumentParser) -> None:
+    def limits(of: argparse.ArgumentParser) -> None:
+        of.add_argument("--name")
+        of.add_argument("--scopes", help=f"comma list of {', '.join(SCOPES)}")
+        of.add_argument("--days", type=int, help="days until it expires; without it never")
+        of.add_argument("--requests-per-second", type=int, help="in each process; without it the service's default")
+        of.add_argument("--burst", type=int, help="how many of them may come at once")
+        of.add_argument("--concurrent", type=int, help="how many may be under way at a time, in each process")
+
+    # Making one is what the bare command does.
+    limits(command)
+    command.set_defaults(run=keys, act="make", parser=command)
+    acts = command.add_subparsers(metavar="act")
+    make = acts.add_parser("make", help="make a key and print it once", argument_default=argparse.SUPPRESS)
+    limits(make)
+    acts.add_parser("list", help="list all keys, without their secrets").set_defaults(act="list")
+    revoke = acts.add_parser("revoke", help="revoke a key; running processes refuse it within two seconds")
+    revoke.add_argument("id")
+    revoke.set_defaults(act="revoke")
+    rotate = acts.add_parser("rotate", help="give a key a new secret and print it once")
+    rotate.add_argument("id")
+    rotate.add_argument("--overlap-seconds", type=int, default=OVERLAP_SECONDS, help="how long the old secret stays valid")
+    rotate.set_defaults(act="rotate")
 
 
 @contextlib.contextmanager
@@ -127,25 +162,52 @@ def migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def keys(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Makes a key and prints it as JSON."""
-    scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
-    unknown = [scope for scope in scopes if scope not in SCOPES]
-    if unknown or not scopes:
-        print(f"centwise: scopes are {', '.join(SCOPES)}", file=sys.stderr)
-        return 2
+    """Makes, lists, rotates or revokes keys and prints what came of it as JSON."""
+    act = _key_act(arguments)
 
-    async def make(database: Database) -> str:
+    async def run_act(database: Database) -> list[BaseModel]:
         engine = database.engine()
         try:
             async with transaction(engine) as connection:
-                made = await make_key(connection, name=arguments.name, scopes=scopes, expires_at=default_expiry(arguments.days))
+                return await act(connection)
         finally:
             await engine.dispose()
-        return made.model_dump_json()
 
     with open_database(settings) as database:
-        print(json.dumps(json.loads(asyncio.run(make(database))), indent=2))
+        for shown in asyncio.run(run_act(database)):
+            print(json.dumps(shown.model_dump(mode="json"), indent=2))
     return 0
+
+
+def _key_act(arguments: argparse.Namespace) -> Callable[[AsyncConnection], Awaitable[list[BaseModel]]]:
+    """What the command line asks for. Ends the process with a usage message for what it cannot mean."""
+
+    async def list_all(connection: AsyncConnection) -> list[BaseModel]:
+        return [*await list_keys(connection)]
+
+    async def revoke(connection: AsyncConnection) -> list[BaseModel]:
+        await revoke_key(connection, arguments.id)
+        return []
+
+    async def rotate(connection: AsyncConnection) -> list[BaseModel]:
+        return [await rotate_key(connection, arguments.id, overlap_seconds=asked.overlap_seconds)]
+
+    async def make(connection: AsyncConnection) -> list[BaseModel]:
+        expires_at = default_expiry(arguments.days)
+        return [await make_key(connection, name=wanted.name, scopes=list(wanted.scopes), expires_at=expires_at, limits=wanted)]
+
+    try:
+        if arguments.act == "rotate":
+            asked = RotateRequest(overlap_seconds=arguments.overlap_seconds)
+            return rotate
+        if arguments.act == "make":
+            scopes = [scope.strip() for scope in (arguments.scopes or "").split(",") if scope.strip()]
+            limits = {name: getattr(arguments, name) for name in KeyLimits.model_fields}
+            wanted = KeyRequest.model_validate({"name": arguments.name or "", "scopes": scopes, **limits})
+            return make
+    except ValidationError as error:
+        arguments.parser.error("; ".join(f"--{str(one['loc'][0]).replace('_', '-')}: {one['msg']}" for one in error.errors()))
+    return list_all if arguments.act == "list" else revoke
 
 
 def replay(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -212,11 +274,11 @@ def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Serv
 
 def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
     """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
-    return uvicorn.Server(
+    return LeavingServer(
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=bounded_protocol(head_s=settings.read_seconds, direct=app),
+            http=bounded_protocol(head_s=settings.read_seconds, write_stall_s=settings.write_seconds, direct=app, gate=app.gate),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -224,9 +286,11 @@ def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
+            timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_seconds - settings.drain_seconds)),
             backlog=2048,
-        )
+        ),
+        gate=app.gate,
+        drain_s=settings.drain_seconds,
     )
 
 

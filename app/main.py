@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -20,20 +21,22 @@ from starlette.responses import Response
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
-from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable, within
 from app.db.migrate import SchemaState, schema_state
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
-from app.errors import Unavailable
+from app.errors import Unavailable, ValidationFailed
 from app.metrics import Metrics
 from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
 from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
+from app.pricing.book import PriceBook
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import FrontTable, endpoints
 from app.quotes.ids import IssueClock
+from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
 from app.quotes.memo import hand_over, memo_sizes, price_and_encode
@@ -42,21 +45,30 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.spool import DRAIN_S, Spool
+from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import KeyRing, SigningKey
+from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.redemptions.counters import Counters
+from app.redemptions.quoted import QuotedDraws
+from app.redemptions.redemptions import Redemptions
+from app.redemptions.router import holds_router
 from app.releases import routers as releases
 from app.resources.control import Control
 from app.settings import Settings
 from app.signals import routers as signals
 from app.web.access import Access
+from app.web.admission import Admission
 from app.web.auth import Authenticator
 from app.web.docs_page import add_docs_page
+from app.web.gate import Gate
 from app.web.keys import keys_router
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
 from app.web.openapi import describe_problems
 from app.web.problems import install_problem_handlers
+from app.web.quotas import Limits, Quotas
 from app.web.routing import check_routes
 
 ISSUER: Final = "centwise"
@@ -68,6 +80,7 @@ replies may gain fields. Every operation that changes something takes an `Idempo
 _TAGS: Final = {
     "storefront": "Prices for baskets and listing pages.",
     "decisions": "What was quoted, found again and recomputed.",
+    "holds": "What orders take of limits, budgets and stock, and give back.",
     "catalog": "Products, prices, strategies, bounds and the calculation policy.",
     "promotions": "Promotions, the codes that unlock them, and campaigns.",
     "import and export": "The same in bulk.",
@@ -86,14 +99,17 @@ class WrongSchema(Exception):
 class Service:
     """One process's objects, and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, *, spool_class: type[Spool] = Spool) -> None:
         self.settings = settings
         self.database = database
         self.metrics = Metrics(channel_room=settings.metric_channels)
         self.note_failure = failure_notes(self.metrics)
         self.pulse = Pulse(database, changed=self._note_pulse)
         self.engine = database.engine(self.pulse.connect)
-        self.authenticator = Authenticator(self.engine, open_loopback=settings.open_loopback)
+        key_limits = Limits(settings.key_requests_per_second, settings.key_burst, settings.key_concurrent)
+        self.authenticator = Authenticator(
+            self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)
+        )
         self.holder = BookHolder()
         self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
         self.refresher = Refresher(
@@ -112,18 +128,32 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
+        self.standings = Standings()
+        self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
+        self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
-            current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
+            current_book=self.holder.current,
+            price=price_and_encode,
+            standings=self.standings,
+            metrics=self.metrics,
+            lines_max=limits.batch_lines_max,
         )
+        spool_folder = settings.data_dir / "spool"
+        is_spooling = settings.durability == "spool"
+        # What was left there is drained whatever the setting says now.
+        self.uses_spool = is_spooling or spool_folder.exists()
+        self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
-            keys=KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER),
+            keys=self.keys,
             metrics=self.metrics,
             limits=limits,
             quote_ttl_s=settings.quote_ttl_seconds,
             clock=clock,
+            spool=self.spool if is_spooling else None,
         )
         self.previews = PreviewLane(
             pricing=pricing, limits=limits, quote_ttl_s=settings.quote_ttl_seconds, clock=clock, metrics=self.metrics
@@ -131,6 +161,7 @@ class Service:
         listing = Listing(
             current_book=self.holder.current,
             price=list_prices,
+            standings=self.standings,
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
@@ -143,13 +174,36 @@ class Service:
             wait_for_version=self.holder.wait_for_version,
             metrics=self.metrics,
         )
+        self.drawing = QuotedDraws()
+        self.holder.watch(self.drawing.follow)
+        self.redemptions = Redemptions(
+            self.connect_durable, find_draws=self.drawing.find, flush_s=settings.flush_seconds, metrics=self.metrics
+        )
+        self.admission = Admission(target_s=settings.wait_ms / 1000, metrics=self.metrics)
+        self.admission.add_lane("quotes", lambda: self.lane.expected_wait_s)
+        self.admission.add_lane("previews", lambda: self.previews.expected_wait_s)
+        self.admission.add_lane("holds", lambda: self.redemptions.holding.expected_wait_s)
+        self.gate = Gate(
+            self.admission,
+            connections_max=settings.connections,
+            connections_per_address_max=settings.connections_per_address,
+            metrics=self.metrics,
+        )
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
-        self.decisions = DecisionReader(self.engine)
+        self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
             self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
+
+    def quote_of_token(self, token: str) -> UUID:
+        """The quote that a token of ours is of. Raises ValidationFailed for any other."""
+        try:
+            claims = self.keys.verify(token, now_s=int(time.time()))
+        except TokenError as error:
+            raise ValidationFailed(errors=[("token", "invalid", str(error))]) from None
+        return UUID(claims.jti)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, for the caller to keep and end."""
@@ -157,7 +211,13 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        return await _connect_durable(self.settings, self.database)
+        return await _connect_durable(
+            self.settings, self.database, application="centwise lane", statement_s=self.settings.flush_seconds
+        )
+
+    async def _connect_drain(self) -> asyncpg.Connection:
+        """The same for what drains the spool."""
+        return await _connect_durable(self.settings, self.database, application="centwise drain", statement_s=DRAIN_S)
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
@@ -168,15 +228,31 @@ class Service:
         except (DatabaseUnreachable, Unavailable) as error:
             self.note_failure("start", error)
         await self.refresher.start()
+        if self.uses_spool:
+            await asyncio.to_thread(self.spool.open)
+        try:
+            await self.counters.refresh()
+        except DatabaseUnreachable as error:
+            self.note_failure("start", error)
         await self.lane.start()
+        await self.redemptions.start()
         self.previews.start()
         # A book is millions of objects that live as long as it does: the collector has no business walking them while quotes wait.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         self._run("pulse", self.pulse.run)
+        if self.uses_spool:
+            self._run("spool", self.spool.run)
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
+        self._run("admission", self.admission.watch_loop)
+        self._run("sweeper", self.redemptions.run_sweeper)
+        if path := self.settings.signing_keys_file:
+            read = self.settings.read_signing_keys_file
+            key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
+            self._run("signing keys", key_file.follow)
+        self._run("counters", self.counters.run)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -184,10 +260,13 @@ class Service:
     async def stop(self) -> None:
         """The lanes first: what they hold is stored and answered before anything it needs is gone."""
         await self.lane.stop()
+        await self.redemptions.stop()
         await self.previews.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.spool.close()
+        self.counters.close()
         await self.refresher.close()
         await self.engine.dispose()
 
@@ -236,6 +315,7 @@ class Service:
             _log.warning("the database does not answer", reason=silence)
         else:
             _log.info("the database answers")
+            self.refresher.look_now()
 
     def _watch(self) -> None:
         gauge = self.metrics.gauge
@@ -248,10 +328,33 @@ class Service:
             self._schedule_days_ahead,
         )
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
+        gauge(
+            "pricing_counters_age_seconds",
+            "Time since what is left of limits was last read, -1 before; 0 without limits.",
+            lambda: self.counters.age_s,
+        )
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
+        gauge(
+            "pricing_expected_wait_seconds",
+            "How long a request that comes now would wait, by where.",
+            self.admission.waits_s,
+            label="in",
+        )
+        gauge("pricing_signing_keys", "Keys that quotes are signed or verified with.", lambda: len(self.keys.kids))
+        gauge("pricing_connections", "Connections of clients.", lambda: self.gate.connection_count)
+        gauge(
+            "pricing_redemption_lane_rows",
+            "Holds, or changes of them, in their lane, waiting or under way.",
+            lambda: {"holds": self.redemptions.holding.rows, "changes": self.redemptions.changing.rows},
+            label="lane",
+        )
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
+
+    def _book_in_force(self) -> PriceBook | None:
+        held = self.holder.held()
+        return None if held is None else held.book
 
     def _book_age_seconds(self) -> float:
         held = self.holder.held()
@@ -272,18 +375,18 @@ class Service:
 
 async def check_database(settings: Settings, database: Database) -> None:
     """What a start asks of the database. Raises NotDurable, WrongSchema; DatabaseUnreachable where that cannot be told now."""
-    connection = await _connect_durable(settings, database)
+    connection = await _connect_durable(settings, database, application="centwise lane", statement_s=settings.flush_seconds)
     try:
         await _require_schema(connection)
     finally:
         connection.terminate()
 
 
-async def _connect_durable(settings: Settings, database: Database) -> asyncpg.Connection:
-    connection = await database.connect(application="centwise lane", statement_seconds=settings.flush_seconds)
-    if settings.durability == "strict":
+async def _connect_durable(settings: Settings, database: Database, *, application: str, statement_s: float) -> asyncpg.Connection:
+    connection = await database.connect(application=application, statement_seconds=statement_s)
+    if settings.durability != "relaxed":
         try:
-            await require_durable(connection)
+            await within(connection, require_durable(connection), seconds=2 * database.connect_seconds)
         except BaseException:
             connection.terminate()
             raise
@@ -321,6 +424,8 @@ def create_api(service: Service) -> FastAPI:
         redirect_slashes=False,
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
+        # Served by add_docs_page.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -339,6 +444,13 @@ def create_api(service: Service) -> FastAPI:
         bulk_router(resources),
         *releases.release_routers(),
         *signals.signal_routers(),
+        holds_router(
+            holding=service.redemptions.holding,
+            changing=service.redemptions.changing,
+            engine=service.engine,
+            quote_of_token=service.quote_of_token,
+            hold_ttl_s=service.settings.hold_ttl_seconds,
+        ),
         keys_router(service.engine),
     ):
         api.include_router(router)
@@ -349,12 +461,13 @@ def create_api(service: Service) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, *, database: Database) -> FrontTable:
+def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
     """The application as the server runs it."""
-    service = Service(settings, database)
+    service = Service(settings, database, spool_class=spool_class)
     return FrontTable(
-        Access(create_api(service), service.metrics),
+        Access(create_api(service), service.metrics, admission=service.admission),
         service.front,
+        gate=service.gate,
         callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
@@ -373,15 +486,17 @@ def add_operations(api: FastAPI, service: Service) -> None:
         "/readyz", tags=["operations"], operation_id="readyz", summary="Whether to send requests here", response_class=Response
     )
     async def readyz(_: Request) -> Response:
-        """Whether requests should be sent here: a price book is in force. The rest of the reply is for people."""
+        """Whether requests should be sent here: a price book is in force, and the process is not stopping. The rest of the reply is for people."""
         status = service.refresher.status
-        ready = service.holder.version is not None
+        is_leaving = service.gate.is_leaving
+        ready = service.holder.version is not None and not is_leaving
         report = {
-            "status": "ready" if ready else "not ready",
+            "status": "ready" if ready else "stopping" if is_leaving else "not ready",
             "version": service.holder.version,
             "database_version": status.database_version,
             "database": "reachable" if service.pulse.is_up else "away",
             "problem": status.problem,
+            "signing_keys": service.keys.kids,
         }
         return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
 

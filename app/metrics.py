@@ -15,6 +15,17 @@ from prometheus_client.registry import Collector
 
 OTHER = "other"
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REFUSED = (
+    "load_hold",
+    "load_quote",
+    "load_preview",
+    "load_batch",
+    "load_control",
+    "connections",
+    "address",
+    "key_rate",
+    "key_concurrency",
+)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0)
 
 
@@ -160,6 +171,11 @@ class Metrics(Collector):
         self.request_errors = self._counter(
             "pricing_request_errors_total", "Problems answered, by type.", Label("problem", room=60)
         )
+        self.refused = self._counter(
+            "pricing_refused_total",
+            "Requests and connections sent away before anything was done for them, by reason.",
+            Label("reason", REFUSED),
+        )
         self.request_seconds = self._histogram(
             "pricing_request_seconds", "Time to answer, by route.", Label("endpoint", room=200)
         )
@@ -170,6 +186,8 @@ class Metrics(Collector):
         self.flush_failures = self._counter(
             "pricing_flush_failures_total", "Flushes that failed and were driven again or given up."
         )
+        self.spooled = self._counter("pricing_spooled_total", "Decisions written to the local log instead of the database.")
+        self.drained = self._counter("pricing_spool_drained_total", "Decisions of the local log that the database has got.")
         self.price_seconds = self._histogram("pricing_kernel_seconds", "Time to price one batch.")
         self.compile_seconds = self._histogram("pricing_book_compile_seconds", "Time to load and compile a price book.")
         self.book_refusals = self._counter("pricing_book_refusals_total", "Versions that did not compile and were not taken.")
@@ -183,6 +201,22 @@ class Metrics(Collector):
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
+        lane = Label("lane", ("holds", "changes"))
+        self.redemptions = self._counter(
+            "pricing_redemptions_total",
+            "Holds, and confirms, releases and returns of them, by what came of them.",
+            lane,
+            Label("outcome", room=30),
+        )
+        self.redemption_rows = self._histogram(
+            "pricing_redemption_batch_rows", "Holds, or changes of them, that were stored together.", lane, bounds=ROWS
+        )
+        self.redemption_seconds = self._histogram(
+            "pricing_redemption_flush_seconds", "Time to decide and store one batch of holds, or of changes, and commit.", lane
+        )
+        self.holds_expired = self._counter(
+            "pricing_holds_expired_total", "Holds that were given back because their time was over."
+        )
         self.selection_bounded = self._counter(
             "pricing_selection_bounded_total", "Quotes for which not every combination of promotions was tried."
         )

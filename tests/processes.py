@@ -35,7 +35,7 @@ def free_port() -> int:
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Our environment with the service's settings in it, and none but the given: data in `folder`, no key needed on this machine."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PRICING_")}
-    given = {"data_dir": str(folder), "open_loopback": "true", "log_level": "warning"} | settings
+    given = {"data_dir": str(folder), "open_loopback": "true", "log_level": "warning", "drain_seconds": "0"} | settings
     return ours | {f"PRICING_{name.upper()}": value for name, value in given.items()}
 
 

@@ -51,7 +51,7 @@ class Policy(Body):
     rounding: Literal["half_up", "half_even", "half_down"] = "half_up"
     rounding_level: Literal["line", "unit"] = "line"
     percent_base: Literal["running", "initial"] = "running"
-    remainder: Literal["largest", "first", "last", "nearest"] = "largest"
+    remainder: Literal["largest", "first", "last", "nearest", "carry"] = "largest"
     selection: Literal["best", "priority"] = "best"
     exclusive_wins: bool = False
     coupon_failure: Literal["partial", "all"] = "partial"

@@ -4,12 +4,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.catalog.prices import DEFAULT_LIST, PRICES, price_id
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, Problem
+from app.resources.control import control_of
 from app.resources.fields import ID_PATTERN, normalise_instant
 from app.resources.operations import delete_document, discard_draft, ids_with_prefix, list_documents, put_document, show_document
 from app.resources.router import DiscardDraft, IsDraft, Publish, Reader, Writer, add_list, add_routes, new_router
+from app.web.auth import Principal
+from app.web.idempotency import Reply, run_once
 from app.web.instants import INSTANT_PATTERN
 from app.web.pagination import Cursor, Limit
 
@@ -59,7 +63,10 @@ def prices_router() -> APIRouter:
         publish: Publish = None,
         discard: DiscardDraft = False,
     ) -> Response:
-        chosen = await _find(request, sku, price_list, currency, valid_from, with_drafts=True)
+        try:
+            chosen = await _find(request, sku, price_list, currency, valid_from, with_drafts=True)
+        except (NotFound, AmbiguousPrice) as refusal:
+            return await _refuse(request, principal, refusal)
         if discard:
             return await discard_draft(request, principal, PRICES, chosen)
         return await delete_document(request, principal, PRICES, chosen, now=publish == "now")
@@ -78,6 +85,15 @@ def prices_router() -> APIRouter:
     add_routes(router, PRICES, put_one, get_one, delete_one, path="/{sku}")
     add_list(router, PRICES, list_all)
     return router
+
+
+async def _refuse(request: Request, principal: Principal, refusal: Problem) -> Response:
+    """Refuse under the request's key: the same request may have deleted the price before, and is then answered as it was."""
+
+    async def effect(_: AsyncConnection) -> Reply:
+        raise refusal
+
+    return await run_once(control_of(request).engine, request, principal, effect)
 
 
 async def _find(

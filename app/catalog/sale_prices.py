@@ -24,8 +24,12 @@ class SalePrice(Body):
     percent: Percent | None = None
     amount: UnitPrice | None = None
     schedule: Schedule | None = None
-    stock_cap: Annotated[Count | None, Field(description="Kept and shown; not enforced yet.")] = None
-    per_customer_cap: Annotated[Count | None, Field(description="Kept and shown; not enforced yet.")] = None
+    stock_cap: Annotated[
+        Count | None, Field(description="Units at this price in all; what a basket has beyond keeps its price.")
+    ] = None
+    per_customer_cap: Annotated[
+        Count | None, Field(description="Units of a customer; a hold of more is refused, and so is one without `customer.id`.")
+    ] = None
 
 
 def _check(body: Mapping[str, Any]) -> list[FieldError]:

@@ -1,11 +1,12 @@
 """Whether the database answers, told within a second, so that no request waits for one that does not.
 
 A server that is frozen or behind a network that drops packets raises nothing: a query on it simply waits. One connection of its own is
-asked four times a second. When a question stays without answer, the connections of the pool are terminated, which ends
+asked about four times a second. When a question stays without answer, the connections of the pool are terminated, which ends
 whatever waits on them, and new ones are refused at once until the server answers again.
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
@@ -14,7 +15,8 @@ import asyncpg
 
 from app.db.engine import Database, DatabaseUnreachable, consume
 
-EVERY_SECONDS: Final = 0.25
+# At random within these, so that many processes do not ask, nor come back, in one instant.
+EVERY_SECONDS: Final = (0.15, 0.35)
 ANSWER_SECONDS: Final = 0.4
 
 
@@ -60,7 +62,7 @@ class Pulse:
                         pooled.terminate()
                 else:
                     self._tell("")
-                await asyncio.sleep(EVERY_SECONDS)
+                await asyncio.sleep(random.uniform(*EVERY_SECONDS))
         finally:
             if connection is not None:
                 connection.terminate()

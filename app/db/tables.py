@@ -7,6 +7,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Identity,
@@ -133,7 +134,7 @@ sales = Table(
     PrimaryKeyConstraint("sku", "id", name="sales_pkey"),
 )
 
-# The secret itself is shown once and never stored.
+# The secret itself is shown once and never stored. The one before it is valid until `previous_until`. A limit that is null is the service's.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -144,6 +145,11 @@ api_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=True),
     Column("revoked_at", DateTime(timezone=True), nullable=True),
+    Column("previous_sha256", LargeBinary, nullable=True),
+    Column("previous_until", DateTime(timezone=True), nullable=True),
+    Column("requests_per_second", Integer, nullable=True),
+    Column("burst", Integer, nullable=True),
+    Column("concurrent", Integer, nullable=True),
     PrimaryKeyConstraint("id", name="api_keys_pkey"),
 )
 
@@ -196,4 +202,59 @@ decision_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("id", name="decision_keys_pkey"),
     Index("decision_keys_created_at", "created_at", postgresql_using="brin"),
+)
+
+# Capped counters. `cap` bounds what is taken at any time; `cap_wanted` is the newest limit, which may have been lowered below it.
+meters = Table(
+    "meters",
+    metadata,
+    Column("id", Text(collation="C"), nullable=False),
+    Column("customer", Text, nullable=True),
+    Column("cap_wanted", BigInteger, nullable=False),
+    Column("cap_version", BigInteger, nullable=False),
+    Column("cap", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="meters_pkey"),
+    CheckConstraint("held >= 0 AND used >= 0 AND held + used <= cap", name="meters_within_cap"),
+    Index("meters_of_all", "id", postgresql_where=text("customer IS NULL")),
+)
+
+# What an order has taken of meters for a quote; distributed by its quote. `meters` and `amounts` are what it took, `detail` the shares of the
+# lines in that, `reply` exactly the bytes sent.
+holds = Table(
+    "holds",
+    metadata,
+    Column("quote_id", UUID(as_uuid=True), nullable=False),
+    Column("id", UUID(as_uuid=True), nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended", Text, nullable=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("meters", ARRAY(Text), nullable=False),
+    Column("amounts", ARRAY(BigInteger), nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("quote_id", "id", name="holds_pkey"),
+    CheckConstraint("state IN ('held', 'used', 'released') AND (state = 'released') = (ended IS NOT NULL)", name="holds_state"),
+    Index("holds_of_quote", "quote_id", unique=True, postgresql_where=text("state <> 'released'")),
+    Index("holds_id", "id"),
+    Index("holds_of_order", "order_id", postgresql_where=text("state <> 'released'")),
+    Index("holds_held", "expires_at", postgresql_where=text("state = 'held'")),
+)
+
+# What came back of a confirmed order, each time a row of its own; distributed by its hold.
+returns = Table(
+    "returns",
+    metadata,
+    Column("hold_id", UUID(as_uuid=True), nullable=False),
+    Column("id", UUID(as_uuid=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("lines", JSONB, nullable=False),
+    Column("meters", ARRAY(Text), nullable=False),
+    Column("amounts", ARRAY(BigInteger), nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("hold_id", "id", name="returns_pkey"),
 )

@@ -6,6 +6,7 @@ dropped network raises nothing by itself. A version that does not compile is ref
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,11 @@ from app.pricebook.load import load_changes, load_rows, read_latest
 from app.pricing.book import BookError, BookRows, PriceBook
 
 CHANNEL: Final = "centwise_version"
-_POLL_BOUND_SECONDS: Final = 2.0
+_LISTEN_BOUND_SECONDS: Final = 2.0
+# A poll is an index look-up. A connection that takes longer over it is as good as frozen, and a new one may not be.
+_POLL_BOUND_SECONDS: Final = 0.6
+# Each poll comes up to so much of the interval early, so that many processes do not ask in one instant.
+_POLL_JITTER: Final = 0.2
 # A burst of versions is written once at its end.
 _DISK_PAUSE_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
@@ -81,6 +86,10 @@ class Refresher:
         if self._last_good is not None and self._unwritten.is_set():
             await self._write(self._last_good)
 
+    def look_now(self) -> None:
+        """Poll without waiting for the time to come: the database was away and answers again."""
+        self._hint.set()
+
     async def refresh(self) -> None:
         """Bring the holder to the latest version of the database.
 
@@ -95,16 +104,20 @@ class Refresher:
     async def _keep_fresh(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(self._poll_seconds * random.uniform(1 - _POLL_JITTER, 1)):
                     await self._hint.wait()
             self._hint.clear()
             await self._refresh_or_note()
 
     async def _refresh_or_note(self) -> None:
+        had_connection = self._connection is not None
         try:
             await self.refresh()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next poll tries again on a new connection
             self._note(f"{type(error).__name__}: {error}")
+            if had_connection:
+                # It may have been the connection alone that was frozen: look again at once, and only once.
+                self._hint.set()
         else:
             self.status.checked_at = monotonic()
             if self.status.refused_version is None:
@@ -113,7 +126,7 @@ class Refresher:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
-            await within(self._connection, self._connection.add_listener(CHANNEL, self._on_notice), seconds=_POLL_BOUND_SECONDS)
+            await within(self._connection, self._connection.add_listener(CHANNEL, self._on_notice), seconds=_LISTEN_BOUND_SECONDS)
         return self._connection
 
     def _on_notice(self, *_: Any) -> None:

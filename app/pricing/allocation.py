@@ -5,9 +5,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from app.pricing.groups import Groups
-from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s, Rounding, mul_div, round_up_where
+from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s, Rounding, mul_div, round_mul_div, round_up_where
 
-type Remainder = Literal["largest", "first", "last", "nearest"]
+type Remainder = Literal["largest", "first", "last", "nearest", "carry"]
 
 _REST_BITS: Final = AMOUNT_MINOR_MAX.bit_length()  # a remainder lies below the sum of the weights
 
@@ -16,7 +16,7 @@ def allocate(amount: Int64s, weight: Int64s, groups: Groups, *, remainder: Remai
     """Split amount (n_groups,) over the pairs in proportion to weight (n_pairs,); the parts of a group sum to its amount.
 
     A group whose weights are all 0 gets nothing. All values are non-negative minor units up to 9e11. `rounding` is used by
-    the remainder policy `last` only. Source: SEMANTICS.md, Allocation.
+    the remainder policies `last` and `carry` only. Source: SEMANTICS.md, Allocation.
 
     >>> g = Groups(np.zeros(3, np.int64), np.zeros(1, np.int64))
     >>> [allocate(np.array([100]), np.array([1, 1, 1]), g, remainder=r, rounding="half_up").tolist() for r in ("largest", "last")]
@@ -27,6 +27,8 @@ def allocate(amount: Int64s, weight: Int64s, groups: Groups, *, remainder: Remai
     total = groups.sum(weight)
     amount = np.where(total > 0, amount, 0)
     divisor = np.maximum(total, 1)[groups.group]
+    if remainder == "carry":
+        return _carried(amount, weight, divisor, groups, rounding)
     floor, rest = mul_div(amount[groups.group], weight, divisor)
     match remainder:
         case "largest":
@@ -77,6 +79,16 @@ def _nearest(amount: Int64s, weight: Int64s, part: Int64s, groups: Groups) -> In
     add = is_open & (groups.count_before(is_open) < missing)
     take = is_full & (groups.count_before(is_full) < -missing)
     return part + add - take
+
+
+def _carried(amount: Int64s, weight: Int64s, divisor: Int64s, groups: Groups, rounding: Rounding) -> Int64s:
+    """What rounding a part left over goes on to the next one: up to each pair the parts sum to the rounded part of the whole."""
+    reached = np.cumsum(weight)
+    reached -= (reached - weight)[groups.starts][groups.group]
+    rounded = round_mul_div(amount[groups.group], reached, divisor, rounding)
+    before = np.concatenate((np.zeros(1, np.int64), rounded[:-1]))
+    before[groups.starts] = 0
+    return rounded - before
 
 
 class Taken(NamedTuple):

@@ -31,6 +31,11 @@ class CodeTable(NamedTuple):
         found = self.generators.get(beginning_of(text), ())
         return next((one.row for one in found if one.codes.has(text)), -1)
 
+    def generator_of(self, text: str) -> str | None:
+        """The coupon that generates a code, None where none does."""
+        found = self.generators.get(beginning_of(text), ())
+        return next((one.coupon for one in found if one.codes.has(text)), None)
+
     def moved(self, place: Int64s) -> "CodeTable":
         """The same codes when rows have moved to their `place` (n_old,)."""
         rows = place[np.fromiter(self.row_of_listed.values(), np.int64, len(self.row_of_listed))]

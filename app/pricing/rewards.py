@@ -134,6 +134,16 @@ def base_of(base: Int64s, policy: Policy) -> Int64s | None:
     return chosen if chosen.any() else None
 
 
+def bases_of(base: Int64s | None, groups: Groups, line: Int64s, lines: Lines, is_eligible: Bools | None) -> Int64s:
+    """The amounts of lines that percentages are of (n_pairs,), `base` (n_apps,) saying which; 0 where a line is not eligible."""
+    of = lines.running_minor[line]
+    if base is not None:
+        own = base[groups.group]
+        of = np.where(own == BASE_INITIAL, lines.subtotal_minor[line], of)
+        of = np.where(own == BASE_LIST, lines.list_minor[line], of)
+    return of if is_eligible is None else np.where(is_eligible, of, 0)
+
+
 def spend_of_scope(turn: Turn) -> Int64s:
     """The running spend of each application's scope (n_apps,): all its lines count, eligible or not."""
     return turn.lines.sum(turn.running_minor)

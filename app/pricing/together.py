@@ -8,13 +8,14 @@ import numpy as np
 from app.pricing.allocation import allocate_within
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import wanted_of
+from app.pricing.counters import Bars
 from app.pricing.groups import Groups
 from app.pricing.kind import Kind
 from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_div
 from app.pricing.policy import Policy
 from app.pricing.promotions import Promotions
 from app.pricing.reasons import Reason
-from app.pricing.rewards import BASE_INITIAL, BASE_LIST, BY_RUNNING, Level, Reward
+from app.pricing.rewards import BY_RUNNING, Level, Reward, bases_of
 from app.pricing.stacking import NO_RULE, Lines, Orders
 from app.pricing.taken import Taken
 from app.pricing.verdicts import Scoped, Verdict, judge
@@ -34,6 +35,7 @@ class Work(NamedTuple):
     policy: Policy
     by_sequence: Bools | None = None  # (n_baskets,) in which no contest is held; None: there is none such
     worth_minor: Int64s | None = None  # (n_apps,) what is given beside amounts, or TAKES_AMOUNTS; None: nothing
+    bars: Bars | None = None  # what limits keep from baskets; None: nothing
     notes_short: bool = False  # whether it is noted what falls short of the amounts before promotions
 
 
@@ -205,7 +207,7 @@ def _settle(
         across = reward.across_minor
     else:
         wanted = np.zeros(pair.size, np.int64)
-        across = _across(work, reward, groups, line, running, is_eligible)
+        across = _across(work, reward, groups, line, is_eligible)
     amount, weight, most = _allocated(reward, across, groups, wanted, running, room, is_eligible)
     is_allocated = amount > 0
     dropped, dropped_rule = np.zeros(chosen.size, np.int64), np.full(chosen.size, NO_RULE, np.int64)
@@ -246,19 +248,11 @@ def _settle(
     )
 
 
-def _across(
-    work: Work, reward: Reward, groups: Groups, line: Int64s, running_minor: Int64s, is_eligible: Bools | None
-) -> Int64s | None:
+def _across(work: Work, reward: Reward, groups: Groups, line: Int64s, is_eligible: Bools | None) -> Int64s | None:
     """What order promotions want across their lines: their amount, and their percentage once over the eligible lines."""
     if reward.off_ppm is None:
         return reward.across_minor
-    of = running_minor
-    if reward.base is not None:
-        base = reward.base[groups.group]
-        of = np.where(base == BASE_INITIAL, work.lines.subtotal_minor[line], of)
-        of = np.where(base == BASE_LIST, work.lines.list_minor[line], of)
-        if is_eligible is not None:
-            of = np.where(is_eligible, of, 0)
+    of = bases_of(reward.base, groups, line, work.lines, is_eligible)
     percent = round_mul_div(groups.sum(of), reward.off_ppm, PPM, work.policy.rounding)
     return percent if reward.across_minor is None else percent + reward.across_minor
 

@@ -1,4 +1,4 @@
-"""Campaigns: promotions that share a goal, dates and a budget. Kept and shown; nothing is enforced yet."""
+"""Campaigns: promotions that share a goal, dates and a budget. The budget bounds what they give together; the rest is kept and shown."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -16,11 +16,15 @@ class Campaign(Body):
 
     name: Name
     goal: Name | None = None
-    promotions: Annotated[list[Id], Field(max_length=1000)] = []
+    promotions: Annotated[
+        list[Id], Field(max_length=1000, description="Those that draw on the budget; one may be in several campaigns.")
+    ] = []
     from_: Annotated[LocalTime | None, Field(alias="from")] = None
     to: LocalTime | None = None
     timezone: TimeZone | None = None
-    budget: PositiveAmount | None = None
+    budget: Annotated[
+        PositiveAmount | None, Field(description="Minor units that the promotions give together, in requests in `currency`.")
+    ] = None
     currency: Currency | None = None
 
 

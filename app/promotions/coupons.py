@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from app.errors import FieldError
 from app.pricing.code_table import generated_by
 from app.pricing.generated_codes import COUNT_MAX
-from app.resources.fields import Body, Code, Id, plain_code
+from app.resources.fields import Body, Code, Count, Id, plain_code
 from app.resources.resource import Earlier, Resource
 
 _SEED_BYTES: Final = 16
@@ -41,12 +41,27 @@ class Generate(Body):
     ] = None
 
 
+class CouponLimits(Body):
+    """How often codes may be used. A hold takes a use; it is refused where none is left."""
+
+    uses: Annotated[Count | None, Field(description="Orders with any of the codes.")] = None
+    uses_per_customer: Annotated[Count | None, Field(description="Orders of a customer; needs a `customer.id`.")] = None
+    uses_per_code: Annotated[
+        Count | None, Field(description="Orders with the same code; 1 of generated codes where it is left out.")
+    ] = None
+
+
+def _none_if_empty(limits: CouponLimits | None) -> CouponLimits | None:
+    return None if limits == CouponLimits() else limits
+
+
 class Coupon(Body):
     """Codes of a promotion, listed or generated. They are trimmed, NFKC-normalised and upper-cased; a code belongs to one coupon."""
 
     promotion: Id
     codes: Annotated[list[Code], Field(max_length=10_000)] = []
     generate: Generate | None = None
+    limits: Annotated[CouponLimits | None, AfterValidator(_none_if_empty)] = None
 
 
 def _check(body: Mapping[str, Any]) -> list[FieldError]:

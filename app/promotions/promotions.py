@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, create_model
 from app.errors import FieldError
 from app.pricing.decode import decode_params
 from app.pricing.money import PPM, parse_percent_ppm
-from app.pricing.rules import KINDS
+from app.pricing.rules import KINDS, gift
 from app.resources.checks import check_schedule, compares_amounts
 from app.resources.fields import Body, Count, Currency, Name, Order, Percent, PositiveAmount
 from app.resources.params_model import params_model
@@ -17,11 +17,24 @@ from app.resources.shapes import Conditions, Schedule, Scope
 
 
 class Limits(Body):
-    """How often and for how much in all. Kept and shown; not enforced yet."""
+    """How often and for how much in all. A hold takes from what is left and is refused where that is too little."""
 
-    uses: Count | None = None
-    uses_per_customer: Count | None = None
-    budget: PositiveAmount | None = None
+    uses: Annotated[Count | None, Field(description="Orders in all.")] = None
+    uses_per_day: Annotated[Count | None, Field(description="Orders a day, by dates in the schedule's time zone, else UTC.")] = (
+        None
+    )
+    uses_per_week: Annotated[Count | None, Field(description="Orders a week, from Monday on.")] = None
+    uses_per_month: Annotated[Count | None, Field(description="Orders a month.")] = None
+    uses_per_customer: Annotated[Count | None, Field(description="Orders of a customer; such limits need a `customer.id`.")] = (
+        None
+    )
+    uses_per_customer_per_day: Annotated[Count | None, Field(description="Orders of a customer a day.")] = None
+    uses_per_customer_per_week: Annotated[Count | None, Field(description="Orders of a customer a week.")] = None
+    uses_per_customer_per_month: Annotated[Count | None, Field(description="Orders of a customer a month.")] = None
+    budget: Annotated[PositiveAmount | None, Field(description="Minor units that it gives in all; a gift counts its worth.")] = (
+        None
+    )
+    gifts: Annotated[Count | None, Field(description="Units that are given in all. Of gift promotions only.")] = None
 
 
 def _none_if_empty(limits: Limits | None) -> Limits | None:
@@ -76,6 +89,8 @@ def _check(body: Mapping[str, Any]) -> list[FieldError]:
     params = decode_params(kind.Params, body["params"])
     problems = [FieldError(f"params.{path}", "invalid", message) for path, message in kind.check(params, body["level"])]
     problems += check_schedule(body["schedule"])
+    if body["limits"] is not None and body["limits"]["gifts"] is not None and body["kind"] != gift.KIND:
+        problems.append(FieldError("limits.gifts", "not_of_kind", "only promotions of the kind gift give units"))
     if body["currency"] is None:
         has_budget = body["limits"] is not None and body["limits"]["budget"] is not None
         if kind.holds_amounts(params) or has_budget or compares_amounts(body["conditions"]):

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -41,11 +41,14 @@ class Filters:
 class DecisionReader:
     """Reads decisions through the engine's pool; answers Unavailable in bounded time when the database does not."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, spooled: Callable[[uuid.UUID], Awaitable[Decision | None]] | None = None) -> None:
         self._engine = engine
+        self._spooled = spooled
 
     async def find(self, quote_id: uuid.UUID) -> Decision:
-        """The decision of an id. Raises NotFound, Unavailable."""
+        """The decision of an id, be it still in this process's local log. Raises NotFound, Unavailable."""
+        if self._spooled is not None and (waiting := await self._spooled(quote_id)) is not None:
+            return waiting
         return await _bounded(self._find(quote_id), READ_S)
 
     async def search(self, filters: Filters, *, before: tuple[datetime, uuid.UUID] | None, limit: int) -> list[Decision]:

@@ -23,6 +23,7 @@ from app.errors import (
     InternalError,
     Problem,
     RequestTimeout,
+    TooManyRequests,
     UnsupportedMediaType,
     ValidationFailed,
 )
@@ -31,7 +32,9 @@ from app.quotes.pricing_pass import Entry
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
 from app.web.direct import Exchange
+from app.web.gate import Gate, refusal_lines
 from app.web.problems import MEDIA_TYPE, problem_bytes
+from app.web.quotas import Quota, counted
 from app.web.routing import check_query
 
 type Authenticate = Callable[..., Awaitable[Principal]]
@@ -78,7 +81,17 @@ class Endpoint:
     async def respond(self, scope: Scope, receive: Receive, authenticate: Authenticate, *, read_s: float) -> Reply:
         """Let the caller in, read the body and run the operation: the same steps for both doors. Raises Problem."""
         headers = read_headers(scope)
-        principal = scope.get("centwise.principal") or await authenticate(scope, "quote")
+        admitted: Principal | None = scope.get("centwise.principal")
+        if admitted is not None:
+            # The route has asked and counted already.
+            return await self._run(scope, receive, admitted, headers, read_s=read_s)
+        principal = await authenticate(scope, "quote")
+        with counted(principal.quota):
+            return await self._run(scope, receive, principal, headers, read_s=read_s)
+
+    async def _run(
+        self, scope: Scope, receive: Receive, principal: Principal, headers: Mapping[bytes, bytes], *, read_s: float
+    ) -> Reply:
         operation = self._named(scope["query_string"]) if scope["query_string"] else self.operation
         media_type = headers.get(b"content-type", b"")
         if media_type != b"application/json" and media_type.partition(b";")[0].strip().lower() != b"application/json":
@@ -111,7 +124,10 @@ def endpoints(storefront: Storefront, *, quote_octets_max: int) -> tuple[Endpoin
 class FrontTable:
     """An ASGI app that answers POSTs to the table's paths itself and hands everything else to `app`."""
 
-    def __init__(self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float, gate: Gate
+    ) -> None:
+        self.gate: Final = gate
         self._app = app
         self._callers = callers
         self._metrics = metrics
@@ -167,16 +183,33 @@ class FrontTable:
         principal = self._callers.known(fields, exchange.client)
         if principal is None or not principal.holds("quote"):
             return False
-        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, fields.get(b"x-request-id"), began_s)
+        quota = principal.quota
+        if quota is not None and (refusal := quota.refusal(time.monotonic())) is not None:
+            self._refuse(exchange, endpoint.path, refusal)
+            return True
+        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, fields.get(b"x-request-id"), began_s, quota)
         try:
             taken.entry = direct.take(body, Asked(principal, fields), taken.answer)
         except Exception:  # noqa: BLE001 - the ordinary way comes to the same refusal, and answers it
             return False
-        return taken.entry is not None
+        if taken.entry is None:
+            return False
+        if quota is not None:
+            quota.enter()
+        return True
+
+    def _refuse(self, exchange: Exchange, path: str, refusal: TooManyRequests) -> None:
+        """Send away whose key has had enough, at the pace that the gate has for that."""
+        headers, body = refusal_lines(refusal, pause_s=exchange.pause())
+        self._requests[path, 4].n += 1
+        self._metrics.request_errors.at(refusal.slug).n += 1
+        exchange.answer(refusal.status, headers, body)
 
     def respond(self, taken: "_Taken") -> None:
         """Answer what was taken."""
         assert taken.entry is not None
+        if taken.quota is not None:
+            taken.quota.leave()
         sent = taken.sent_request_id
         request_id = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else self._made_request_id()
         try:
@@ -218,7 +251,7 @@ class FrontTable:
 class _Taken:
     """A request that was taken, until it is answered."""
 
-    __slots__ = ("_table", "began_s", "entry", "exchange", "path", "reply_of", "sent_request_id")
+    __slots__ = ("_table", "began_s", "entry", "exchange", "path", "quota", "reply_of", "sent_request_id")
 
     def __init__(
         self,
@@ -228,6 +261,7 @@ class _Taken:
         reply_of: Callable[[Entry], Reply],
         sent_request_id: bytes | None,
         began_s: float,
+        quota: Quota | None,
     ) -> None:
         self._table = table
         self.exchange = exchange
@@ -235,6 +269,7 @@ class _Taken:
         self.reply_of = reply_of
         self.sent_request_id = sent_request_id
         self.began_s = began_s
+        self.quota = quota
         self.entry: Entry | None = None
 
     def answer(self) -> None:

@@ -13,12 +13,13 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.db.engine import DatabaseUnreachable
 from app.errors import Conflict, FieldError, IdempotencyMismatch, InternalError, Problem, Unavailable, ValidationFailed
+from app.lanes.gather import Batch, Gather
 from app.metrics import Metrics
 from app.quotes.decision import Decision
-from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock, QuoteIds
 from app.quotes.parse import at_member, format_instant, instant_of, with_instant
 from app.quotes.pricing_pass import Answered, Entry, Pricing
+from app.quotes.spool import Spool, told_locally
 from app.quotes.store import Claim, DecisionStore, Earlier
 from app.quotes.tokens import KeyRing
 
@@ -51,9 +52,11 @@ class QuoteLane:
         limits: LaneLimits,
         quote_ttl_s: int,
         clock: IssueClock,
+        spool: Spool | None = None,
     ) -> None:
         self._pricing = pricing
         self._store = store
+        self._spool = spool
         self._keys = keys
         self._metrics = metrics
         self._flush_s = limits.flush_s
@@ -75,22 +78,27 @@ class QuoteLane:
         return self._gather.rows
 
     @property
+    def expected_wait_s(self) -> float:
+        """How long a basket that comes now would be inside."""
+        return self._gather.expected_wait_s
+
+    @property
     def is_connected(self) -> bool:
         """Whether the last batch left a live connection."""
-        return self._store.is_connected
+        return self._store.connection.is_connected
 
     async def start(self) -> None:
         """Connect and begin to work. A database that is away is no error here: quotes are refused and previews answered until it is back."""
         self._gather.start()
         try:
-            await self._store.open(seconds=self._flush_s)
+            await self._store.connection.open(seconds=self._flush_s)
         except DatabaseUnreachable as error:
             _log.warning("lane_started_without_database", error=str(error))
 
     async def stop(self) -> None:
         """Finish what is inside, refuse the rest, disconnect."""
         await self._gather.stop()
-        await self._store.close()
+        await self._store.connection.close()
 
     async def answer(self, entries: list[Entry]) -> None:
         """Have the entries priced and stored together and wait for their outcomes. Raises Unavailable when the lane is full."""
@@ -196,6 +204,8 @@ class QuoteLane:
             for entry in entries:
                 if entry.decision is not None or entry.refusal is not None:
                     entry.outcome = Unavailable("The decision could not be stored in time. Send the request again.")
+            if self._spool is not None and decisions:
+                await _keep_locally(self._spool, entries)
             return
         self._metrics.flush_seconds.at().observe(time.monotonic() - began_s)
         for entry in entries:
@@ -205,6 +215,19 @@ class QuoteLane:
             elif decision is not None:
                 is_failed = bool(failed) and decision.id in failed
                 entry.outcome = InternalError() if is_failed else Answered(decision.reply, is_replay=False)
+
+
+async def _keep_locally(spool: Spool, entries: Sequence[Entry]) -> None:
+    """Answer from the local log. An id that a client made is for the database alone to give away, so what has one stays refused."""
+    local = [(entry, told_locally(entry.decision)) for entry in entries if entry.key is None and entry.decision is not None]
+    try:
+        await spool.keep([decision for _, decision in local])
+    except Unavailable as problem:
+        for entry, _ in local:
+            entry.outcome = problem
+    else:
+        for entry, decision in local:
+            entry.outcome = Answered(decision.reply, is_replay=False)
 
 
 def _fail(entry: Entry, problem: InternalError) -> None:

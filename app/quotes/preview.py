@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from app.errors import InternalError
+from app.lanes.gather import Batch, Gather
 from app.metrics import Metrics
-from app.quotes.gather import Batch, Gather
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits
 from app.quotes.parse import format_instant
@@ -27,6 +27,11 @@ class PreviewLane:
             batch_rows_max=limits.batch_rows_max,
             batch_lines_max=limits.batch_lines_max,
         )
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a basket that comes now would be inside."""
+        return self._gather.expected_wait_s
 
     def start(self) -> None:
         """Begin to work."""

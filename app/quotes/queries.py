@@ -49,3 +49,6 @@ FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS refused (key, request_sha25
 """
 
 STORED_IDS: Final = "SELECT id FROM decisions WHERE issued_at = $1 AND id = ANY($2::uuid[])"
+
+# The one place where a row of decisions is changed: nobody was told the bytes that stood there, and somebody was told these.
+SET_REPLY: Final = "UPDATE decisions SET reply = $3 WHERE issued_at = $1 AND id = $2"

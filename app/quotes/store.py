@@ -14,6 +14,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.db.engine import DatabaseUnreachable, within
 from app.db.partitions import ensure_day
+from app.lanes.own_connection import OwnConnection
 from app.metrics import Metrics
 from app.quotes import queries
 from app.quotes.copy_rows import copy_chunks
@@ -54,29 +55,11 @@ class Outcome(NamedTuple):
 
 
 class DecisionStore:
-    """Owns one connection, which is terminated and replaced after any exception at all on it."""
+    """Stores on a connection of its own."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, metrics: Metrics) -> None:
-        self._connect = connect
+        self.connection = OwnConnection(connect, name="lane")
         self._metrics = metrics
-        self._connection: asyncpg.Connection | None = None
-
-    @property
-    def is_connected(self) -> bool:
-        return self._connection is not None
-
-    async def open(self, *, seconds: float) -> None:
-        """Connect ahead of the first batch. Raises DatabaseUnreachable; the next batch will try again."""
-        await self._connected(time.monotonic() + seconds)
-
-    async def close(self) -> None:
-        """Say goodbye to the server where it listens, within a second."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                await within(connection, connection.close(), seconds=1.0)
-            except (DatabaseUnreachable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                _log.warning("lane_connection_not_closed", error=repr(error))
 
     async def store(
         self, issued_at: datetime, decisions: Sequence[Decision], claims: Sequence[Claim], *, deadline_s: float
@@ -86,11 +69,12 @@ class DecisionStore:
         When this returns, each decision is committed, or its id is in the outcome. Raises DatabaseUnreachable when that could not be
         found out before `time.monotonic()` reads `deadline_s`; the decisions may then be stored or not.
         """
-        was_connected = self._connection is not None
+        if self.connection.is_away:
+            raise DatabaseUnreachable("the database is away")
         is_unknown, needs_partition, goes_singly = False, False, False
         while True:
             try:
-                connection = await self._connected(deadline_s)
+                connection = await self.connection.connected(deadline_s)
                 if needs_partition:
                     await within(connection, ensure_day(connection, issued_at), seconds=deadline_s - time.monotonic())
                 if is_unknown and decisions:
@@ -103,18 +87,15 @@ class DecisionStore:
                     connection, _write(connection, issued_at, decisions, claims), seconds=deadline_s - time.monotonic()
                 )
             except Exception as error:
-                self._terminate()
+                self.connection.terminate()
                 self._metrics.flush_failures.at().n += 1
                 _log.warning("flush_failed", error=repr(error), decisions=len(decisions), claims=len(claims))
                 needs_partition = isinstance(error, asyncpg.CheckViolationError)
                 goes_singly = isinstance(error, _POISON)
                 is_unknown = True
-                # A database that was away before is asked once, so that requests are refused at once while it is away.
-                if not was_connected and isinstance(error, DatabaseUnreachable):
-                    raise
                 if time.monotonic() + _PAUSE_S >= deadline_s:
+                    self.connection.give_up()
                     raise DatabaseUnreachable(f"the outcome is unknown: {error!r}") from error
-                was_connected = True
                 if not isinstance(error, asyncpg.PostgresError):
                     await asyncio.sleep(_PAUSE_S)
 
@@ -141,33 +122,9 @@ class DecisionStore:
             except _POISON:
                 _log.error("decision_not_storable", id=str(decision_id), traceback=traceback.format_exc())
                 failed.add(decision_id)
-                self._terminate()
-                connection = await self._connected(deadline_s)
+                self.connection.terminate()
+                connection = await self.connection.connected(deadline_s)
         return Outcome(earlier, frozenset(failed))
-
-    async def _connected(self, deadline_s: float) -> asyncpg.Connection:
-        connection = self._connection
-        if connection is not None and not connection.is_closed():
-            return connection
-        self._terminate()
-        opening = asyncio.ensure_future(self._connect())
-        done, _ = await asyncio.wait({opening}, timeout=deadline_s - time.monotonic())
-        if not done:
-            # Cancelling could hang with the network; whatever comes of it later is thrown away.
-            opening.add_done_callback(_discard)
-            raise DatabaseUnreachable("no connection in time")
-        try:
-            self._connection = connection = opening.result()
-        except DatabaseUnreachable:
-            raise
-        except Exception as error:
-            raise DatabaseUnreachable(f"no connection: {error!r}") from error
-        return connection
-
-    def _terminate(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
 
 
 async def read_earlier(connection: asyncpg.Connection, ids: Sequence[UUID]) -> dict[UUID, Earlier]:
@@ -242,8 +199,3 @@ async def _ids_of_our_own(connection: asyncpg.Connection, claims: Sequence[Claim
     instants = [instant_of(issued_ms) for _, issued_ms in candidates]
     rows = await connection.fetch(queries.REPLIES, instants, ids)
     return {row["id"]: Earlier(b"", None, None) for row in rows if row["id"] not in keyed}
-
-
-def _discard(opening: "asyncio.Future[asyncpg.Connection]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().terminate()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -101,13 +102,16 @@ class Storefront:
         raise outcome or InternalError()
 
     async def batch(self, raw: bytes, asked: Asked) -> Reply:
-        """Price many baskets and store their decisions together: 200 with a quote or a problem for each."""
+        """Price many baskets and store their decisions together: 200 with a quote or a problem for each. A limited key pays for each basket."""
         key = _read_key(asked)
         if (header := asked.headers.get(b"min-version")) is not None:
             _read_version(header)  # wrong for all of them
         batch_id = None if key is None else id_of_key(key, caller=asked.principal.id)
         results: list[Entry | Problem] = []
-        for position, each in enumerate(read_batch_quotes(read_batch(raw))):
+        quotes = read_batch(raw)
+        if asked.principal.quota is not None:
+            asked.principal.quota.charge(len(quotes) - 1, time.monotonic())
+        for position, each in enumerate(read_batch_quotes(quotes)):
             if position % _PARSED_AT_ONCE == _PARSED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             results.append(each if isinstance(each, Problem) else await self._batch_entry(each, asked, batch_id, position))

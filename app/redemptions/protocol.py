@@ -52,8 +52,7 @@ class Draw(NamedTuple):
     """What a hold takes from a meter: at least 1, from each meter once.
 
     `cap` is the limit as of the book's version `cap_version`; without one the meter's own cap holds, as it does for balances.
-    `parts` sum up to the amount and say what a return of a line gives back; without parts it is given back with the last unit of the last
-    line.
+    `parts` say what a return of a line gives back; what of the amount is in none is given back with the last unit of the last line.
     """
 
     meter: str

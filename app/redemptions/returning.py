@@ -46,7 +46,8 @@ def decide_returns(
     """Give back what was used, in proportion of what is returned.
 
     What all returns of a line have given back is its part times the share returned, rounded down, so that the returns of a whole line give back
-    exactly its part. What was granted is taken back the same way as far as it is there; the rest is told and not asked for again.
+    exactly its part; what is in no part comes back with the last unit of the last line. What was granted is taken back the same way as far as it
+    is there; the rest is told and not asked for again.
     """
     decided: Decided[ReturnOutcome] = Decided()
     numbers = Numbers(meters)
@@ -114,6 +115,6 @@ def _return(
 
 def _share(of: Draw | Grant, sold: Mapping[str, int], returned: Mapping[str, int]) -> int:
     """What of a draw or a grant all returns together have moved."""
-    if not of.parts:
-        return of.amount if all(returned.get(line, 0) == milli for line, milli in sold.items()) else 0
+    if all(returned.get(line, 0) == milli for line, milli in sold.items()):
+        return of.amount
     return sum(part.amount * returned.get(part.line, 0) // sold[part.line] for part in of.parts)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InternalError
 from app.metrics import Metrics
+from app.web.admission import CONTROL, Admission, rank_of
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -19,14 +20,23 @@ _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 class Access:
     """Wraps an ASGI app. Requests are counted under the template of their route, never under their path."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, admission: Admission | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        admission = self._admission
+        if admission is not None and rank_of(scope["method"].encode("latin-1"), scope["path"].encode()) is CONTROL:
+            with admission.control():
+                await self._answer(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope)
         is_head = scope["method"] == "HEAD"
         if is_head:

@@ -33,8 +33,8 @@ class Exchange:
     response_started: Final = False
     message_event: Final = _NobodyWaits()
 
-    def __init__(self, connection: "BoundedHttpProtocol") -> None:
-        self.keep_alive = True
+    def __init__(self, connection: "BoundedHttpProtocol", *, keep_alive: bool = True) -> None:
+        self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
         self._connection = connection
@@ -43,6 +43,10 @@ class Exchange:
     def client(self) -> Sequence[Any] | None:
         """The address and port of the other side."""
         return self._connection.client
+
+    def pause(self) -> float:
+        """Have the connection not read the next request before its turn; the seconds until then."""
+        return self._connection.pause()
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send the response, once. `headers` are lines that end in CRLF; whoever has left is not told."""

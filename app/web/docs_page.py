@@ -1,8 +1,9 @@
-"""`/docs`: the page that reads the OpenAPI document, with all that it is made of served from here.
+"""`/openapi.json`, and `/docs`: the page that reads it, with all that it is made of served from here.
 
 A shop's network may have no way out, and a page of ours has no business telling others who reads it.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ _FILES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "t
 
 
 def add_docs_page(api: FastAPI) -> None:
-    """Serves the page and its files. Its addresses are relative, so that it works behind a prefix as well."""
+    """Serves the document, the page and its files. The page's addresses are relative, so that it works behind a prefix as well."""
     script, style = (f"docs/{name}" for name in _FILES)
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -33,6 +34,16 @@ def add_docs_page(api: FastAPI) -> None:
     async def show(_: Request) -> Response:
         return page
 
+    document: bytes | None = None
+
+    async def describe(_: Request) -> Response:
+        nonlocal document
+        if document is None:
+            # Once: it takes tens of milliseconds, and whoever asks needs no key.
+            document = json.dumps(api.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+        return Response(document, media_type="application/json")
+
+    api.add_route("/openapi.json", describe, include_in_schema=False)
     api.add_route("/docs", show, include_in_schema=False)
     folder = Path(str(resources.files("fastapi_offline") / "static"))
     for name, media_type in _FILES.items():

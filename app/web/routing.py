@@ -1,4 +1,4 @@
-"""Routes that read JSON strictly, ask for the key before the body, and bound what they read.
+"""Routes that read JSON strictly, ask for the key and what it may still do before the body, and bound what they read.
 
 Every router of the service is made with `APIRouter(route_class=StrictRoute)`, or `strict_route(body_bytes=...)` where the limit differs.
 `check_routes` refuses to start with a route under /v1 that is not such a route or declares no scope.
@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from app.errors import BadRequest, BodyTooLarge, FieldError, RequestTimeout, UnsupportedMediaType, ValidationFailed
-from app.web.auth import RequiresScope
+from app.web.auth import Principal, RequiresScope
+from app.web.quotas import counted
 from app.web.strict_json import loads
 
 BODY_BYTES = 1 << 20
@@ -79,10 +80,12 @@ class StrictRoute(APIRoute):
             strict = StrictRequest(request.scope, request.receive)
             for guard in guards:
                 await guard(strict)
-            check_query(request.scope["query_string"], parameters)
-            if has_body:
-                await strict.read_json(limit=limit, seconds=getattr(request.app.state, "read_seconds", READ_SECONDS))
-            return await handle(strict)
+            principal = request.scope.get("centwise.principal")
+            with counted(principal.quota if isinstance(principal, Principal) else None):
+                check_query(request.scope["query_string"], parameters)
+                if has_body:
+                    await strict.read_json(limit=limit, seconds=getattr(request.app.state, "read_seconds", READ_SECONDS))
+                return await handle(strict)
 
         return strictly
 

@@ -91,7 +91,7 @@ DOCUMENTS = [
         "/v1/promotions/ten-off",
         TEN_OFF,
         {
-            "params": TEN_OFF["params"] | {"of": None, "units": None},
+            "params": TEN_OFF["params"] | {"of": None, "units": None, "per": None, "allocate": "amount"},
             "not_on_sale": False,
             "conditions": {"all": [{"attribute": "order.subtotal", "op": ">=", "value": 5000, "basis": None}]},
         },

@@ -167,3 +167,28 @@ def test_many_who_dawdle_hold_up_nobody(address: str) -> None:
     finally:
         for connection in dawdlers:
             connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [(b"/v1/quotes", 64 << 10), (b"/v1/preview", 64 << 10), (b"/v1/quotes/batch", 1 << 20)]
+)
+def test_a_body_may_be_as_large_as_its_class_and_a_byte_more_is_refused(address: str, path: bytes, limit: int) -> None:
+    body = BASKET if path != b"/v1/quotes/batch" else b'{"quotes":[' + BASKET + b"]}"
+    largest = body + b" " * (limit - len(body))
+
+    taken, _ = exchange(address, [posted(largest, path=path)])
+    refused, _ = exchange(address, [posted(largest + b" ", path=path)])
+    head = b"POST " + path + b" HTTP/1.1\r\n" + JSON + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked, _ = exchange(address, [head, b"%x\r\n" % (limit + 1), largest, b" \r\n0\r\n\r\n"])
+
+    assert statuses(taken)[0] in (200, 201)
+    assert statuses(refused) == statuses(chunked) == [413]
+
+
+def test_who_sends_on_and_on_without_waiting_is_answered_up_to_a_bound_and_let_go(address: str) -> None:
+    received, seconds = exchange(address, [LIVEZ * 4_000])
+
+    assert 100 <= len(statuses(received)) <= 110
+    assert set(statuses(received)) == {200}
+    assert received.lower().count(b"connection: close\r\n") == 1
+    assert seconds < IN_TIME_S

@@ -23,7 +23,7 @@ from app.pricing.vocabulary import BUILT_IN
 from app.settings import PREFIX, Settings
 from app.web.auth import SCOPES
 from app.web.routing import api_routes
-from tests.docs.pages import ROOT, blocks, name_of, pages, prose
+from tests.docs.pages import ROOT, blocks, exchanges, name_of, pages, prose
 from tests.service import settings_in
 
 DOCS = ROOT / "docs"
@@ -158,13 +158,15 @@ def test_the_table_of_reasons_is_whole() -> None:
 
 
 def test_every_kind_and_parameter_is_described() -> None:
-    for page, registry in (("promotions.md", KINDS), ("strategies.md", STRATEGIES)):
-        text = (DOCS / page).read_text()
-        assert set(_HEADING.findall(text)) >= set(registry)
+    for folder, registry in (("promotions", KINDS), ("strategies", STRATEGIES)):
+        assert {page.stem for page in (DOCS / folder).glob("*.md")} == set(registry)
         for name, kind in registry.items():
-            section = text.split(f"## {name}\n", 1)[1].split("\n## ", 1)[0]
+            page = DOCS / folder / f"{name}.md"
+            text = page.read_text()
+            assert f'"kind": "{name}"' in text, f"{name}: no example"
+            assert any(exchange.reply is not None for exchange in exchanges(page)), f"{name}: no reply"
             for parameter in dataclasses.fields(kind.Params):
-                assert re.search(rf"`[^`\n]*\b{wire_name(parameter.name)}\b[^`\n]*`", section), f"{name}: {parameter.name}"
+                assert re.search(rf"`[^`\n]*\b{wire_name(parameter.name)}\b[^`\n]*`", text), f"{name}: {parameter.name}"
 
 
 def test_conditions_and_policy_are_described() -> None:
@@ -172,6 +174,16 @@ def test_conditions_and_policy_are_described() -> None:
 
     assert set(BUILT_IN) | set(COMPARE) <= set(code_in(prose(DOCS / "conditions.md")))
     assert set(Policy._fields) <= shown
+
+
+def test_every_condition_and_setting_has_an_example() -> None:
+    conditions = "\n".join(exchange.body for exchange in exchanges(DOCS / "conditions.md"))
+    settings = "\n".join(
+        exchange.body for page in pages() for exchange in exchanges(page) if exchange.path.startswith("/v1/policy")
+    )
+
+    assert [name for name in BUILT_IN if f'"attribute": "{name}"' not in conditions] == []
+    assert [name for name in Policy._fields if f'"{name}"' not in settings] == []
 
 
 def test_every_scope_is_described() -> None:
@@ -194,7 +206,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    for index in (DOCS / "README.md", DOCS / "adr" / "README.md", DOCS / "coming-from" / "README.md"):
-        linked = {target.partition("#")[0] for target in _LINK.findall(index.read_text())}
+    for index, folder in (
+        (DOCS / "README.md", DOCS),
+        (DOCS / "adr" / "README.md", DOCS / "adr"),
+        (DOCS / "coming-from" / "README.md", DOCS / "coming-from"),
+        (DOCS / "promotions.md", DOCS / "promotions"),
+        (DOCS / "strategies.md", DOCS / "strategies"),
+    ):
+        linked = {(index.parent / target.partition("#")[0]).resolve() for target in _LINK.findall(index.read_text())}
 
-        assert {page.name for page in index.parent.glob("*.md")} - {"README.md"} <= linked
+        assert {page for page in folder.glob("*.md") if page.name != "README.md"} <= linked

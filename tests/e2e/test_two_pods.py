@@ -37,7 +37,7 @@ def test_a_version_published_on_one_process_is_served_by_the_other(pods: tuple[P
         answered = [quote(pod.client, ("SKU-3", 1)).json() for pod in (here, there)]
         assert [(each["version"], each["total"]) for each in answered] == [(version, 2001 + number)] * 2
 
-    print(f"figure: {len(took_s)} versions were in force in the other process after {max(took_s):.3f} s at most")
+    print(f"figure: R5: {len(took_s)} versions were in force in the other process after {max(took_s):.3f} s at most")
 
 
 def test_a_quote_that_needs_a_version_is_priced_by_it_or_refused(pods: tuple[Pod, Pod]) -> None:

@@ -1,8 +1,10 @@
-"""Servers that may be killed: each test that harms one has its own."""
+"""Servers that may be killed: each test that harms one has its own. And the figures of all tests, for docs/reliability.md."""
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from tests.faults.cluster import thaw
+from tests.faults.page import Figure, figures_of, machine, page_of
 from tests.processes import free_port
 
 type StartServer = Callable[..., EmbeddedPostgres]
@@ -37,3 +40,30 @@ def start_server(open_folder: Path) -> Iterator[StartServer]:
 def server(start_server: StartServer) -> EmbeddedPostgres:
     """A server as we run it: durable."""
     return start_server()
+
+
+class Figures:
+    """Gathers what the tests print, shows it at the end, and writes it where FAULT_PAGE says, if all went well."""
+
+    def __init__(self) -> None:
+        self._told: list[Figure] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self._told += figures_of(report.nodeid, report.capstdout)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        if self._told:
+            terminalreporter.section("figures")
+        for figure in self._told:
+            planted = " planted" if figure.is_planted else ""
+            terminalreporter.write_line(f"{figure.promise or '--'}{planted}: {figure.said}")
+        place = os.environ.get("FAULT_PAGE")
+        if place and exitstatus == 0:
+            command = f"FAULT_SCALE={os.environ.get('FAULT_SCALE', '1')} make faults"
+            page = page_of(self._told, today=datetime.now(UTC).date(), machine=machine(), command=command)
+            Path(place).write_text(page)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Figures(), "figures")

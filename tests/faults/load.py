@@ -38,6 +38,7 @@ class Load:
     def __init__(self, ports: Callable[[], Sequence[int]], *, clients: int, seed: int) -> None:
         self.acknowledged: dict[uuid.UUID, bytes] = {}
         self.refused: dict[uuid.UUID, tuple[bytes, bytes]] = {}  # the request's body, and the SHA-256 of the refusal
+        self.local = 0  # of the quotes without an id, those that were answered while the database was away
         self.resent = 0
         self.problems: list[str] = []  # replies that nobody should get
         self._ports = ports
@@ -114,9 +115,10 @@ class Load:
         answer = await self._send(wires, _QUOTES, body, None)
         if answer is not None and answer.status == 201:
             self._acknowledge(answer.body, None)
+            self.local += answer.body.endswith(b',"durability":"local"}')
 
     async def _send_batch(self, wires: dict[int, Wire], key: uuid.UUID, random: Random) -> None:
-        body = b'{"quotes":[' + b",".join(_body(random) for _ in range(random.randint(2, 6))) + b"]}"
+        body = b'{"quotes":[' + b",".join(_body(random) for _ in range(random.choice((2, 3, 4, 6, 100)))) + b"]}"
         while True:
             answer = await self._send(wires, _BATCH, body, key)
             if answer is not None and answer.status == 200:
@@ -159,6 +161,21 @@ class Load:
         digest = hashlib.sha256(answer.body).digest()
         if self.refused.setdefault(key, (body, digest))[1] != digest or b"UNKNOWN" not in body:
             self.problems.append(f"422 {answer.body[:500]!r}")
+
+
+class KeylessLoad(Load):
+    """Clients who send no ids: what is not answered is given up, and what is answered is promised."""
+
+    async def _shop(self, number: int) -> None:
+        random = Random(f"{self._seed}/{number}")
+        wires: dict[int, Wire] = {}
+        try:
+            while not self._stopping.is_set():
+                await self._send_once(wires, _body(random))
+                await asyncio.sleep(random.random() * _PAUSE_S)
+        finally:
+            for wire in wires.values():
+                wire.close()
 
 
 def _body(random: Random) -> bytes:

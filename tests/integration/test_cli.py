@@ -114,3 +114,25 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path) -> None:
     assert "cannot connect" in away.stderr
     assert "hunter2" not in away.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_keys_are_made_listed_rotated_and_revoked_from_the_command_line(fresh_database: Database, tmp_path: Path) -> None:
+    env = environment(tmp_path, PRICING_DATABASE_URL=fresh_database.url)
+
+    limits = ("--requests-per-second", "9", "--burst", "20", "--concurrent", "4", "--days", "30")
+    made = json.loads(run("keys", "make", "--name", "shop", "--scopes", "quote,read", *limits, env=env).stdout)
+    rotated = json.loads(run("keys", "rotate", made["id"], "--overlap-seconds", "60", env=env).stdout)
+    revoked = run("keys", "revoke", made["id"], env=env)
+    again = run("keys", "rotate", made["id"], env=env)
+    listed = json.loads(run("keys", "list", env=env).stdout)
+    wrong = run("keys", "--name", "x", "--scopes", "everything", env=env)
+
+    assert (made["requests_per_second"], made["burst"], made["concurrent"]) == (9, 20, 4)
+    assert rotated["id"] == made["id"]
+    assert rotated["key"] != made["key"]
+    assert (revoked.returncode, revoked.stdout) == (0, "")
+    assert again.returncode == 2
+    assert "the key was revoked" in again.stderr
+    assert (listed["id"], listed["revoked_at"] is None, "key" in listed) == (made["id"], False, False)
+    assert wrong.returncode == 2
+    assert "--scopes" in wrong.stderr

@@ -245,7 +245,7 @@ def is_by_itself(body: Body) -> bool:
     params = body["params"]
     if body["level"] != "line" or params.get("cap") is not None or params.get("units") is not None:
         return False
-    return body["kind"] in ("percent_off", "fixed_price") or (body["kind"] == "amount_off" and params["per"] != "across")
+    return body["kind"] == "fixed_price" or (body["kind"] in ("percent_off", "amount_off") and params["per"] != "across")
 
 
 @pytest.mark.parametrize("mode", ["volume", "graduated"])

@@ -12,6 +12,8 @@ def allocate(amount: int, weights: Sequence[int], remainder: str, rounding: str)
     weighted = [i for i, weight in enumerate(weights) if weight > 0]
     if remainder == "last":
         return _rest_to_last(amount, exact, weighted, rounding)
+    if remainder == "carry":
+        return _carried(exact, rounding)
     if remainder == "nearest":
         return _corrected(amount, [rounded(share, "half_down") for share in exact], weighted)
     shares = [floor_of(share) for share in exact]
@@ -29,6 +31,13 @@ def _rest_to_last(amount: int, exact: list[Fraction], weighted: list[int], round
         shares[i] = min(rounded(exact[i], rounding), left)
         left -= shares[i]
     shares[weighted[-1]] = left
+    return shares
+
+
+def _carried(exact: list[Fraction], rounding: str) -> list[int]:
+    shares: list[int] = []
+    for i in range(len(exact)):
+        shares.append(rounded(sum(exact[: i + 1], Fraction(0)), rounding) - sum(shares))
     return shares
 
 

@@ -43,8 +43,8 @@ def promotion(kind: str, params: Body, **more: Any) -> Body:
 
 
 def percent_off(percent: str, **more: Any) -> Body:
-    """Return a promotion of percent_off; `of` and `cap` go to its parameters."""
-    params = {"percent": percent} | {name: more.pop(name) for name in ("of", "cap") if name in more}
+    """Return a promotion of percent_off; `of`, `cap` and `per` go to its parameters."""
+    params = {"percent": percent} | {name: more.pop(name) for name in ("of", "cap", "per") if name in more}
     return promotion("percent_off", params, **more)
 
 

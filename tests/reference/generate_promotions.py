@@ -103,11 +103,15 @@ def _funding(rng: Random) -> list[Body]:
 
 def _percent_off(rng: Random, level: str, scale: int) -> Body:
     of = rng.choice(("running", "initial", "list", None))
+    per = rng.choice(("across", None)) if level == "order" else rng.choice(("line", "across", None, None))
+    is_across = level == "order" or per == "across"
     return {
         "percent": percent(rng),
         "cap": amount(rng, scale) if chance(rng, 0.3) else None,
         "of": of,
-        "units": _units(rng, level),
+        "units": None if is_across else _units(rng, level),
+        "per": per,
+        "allocate": _allocate(rng) if is_across else "amount",
     }
 
 

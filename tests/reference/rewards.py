@@ -184,7 +184,7 @@ def _weights(params: Body, eligible: Sequence[Line]) -> list[int]:
 def _percent(shop: Shop, level: str, params: Body, of: str, eligible: Sequence[Line], shares: Sequence[int]) -> Each | Across:
     rate = Fraction(parse_rate_ppm(params["percent"]), 1_000_000)
     bases = [_base(shop, line, of) for line in eligible]
-    if level == "order":
+    if level == "order" or params.get("per") == "across":
         return Across(shop.round(sum(bases) * rate), _weights(params, eligible))
     parts = zip(bases, shares, eligible, strict=True)
     if shop.is_by_unit:

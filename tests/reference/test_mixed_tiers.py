@@ -112,7 +112,7 @@ def test_splitting_a_line_changes_nothing(mix: str) -> None:
         entries = prices(*({"sku": sku, "unit_price": "10.05", "tiers": made} for sku in "AB"))
         sales: dict[str, Body] = {"s": {"scope": only(skus=["A"]), "percent": "12.5"}} if rng.random() < 0.5 else {}
         guardrails: dict[str, Body] = {"g": {"scope": only(), "currency": "USD", "floor": "8.5555"}} if rng.random() < 0.5 else {}
-        policy = {"remainder": rng.choice(("largest", "first", "last", "nearest"))}
+        policy = {"remainder": rng.choice(("largest", "first", "last", "nearest", "carry"))}
         resources: Resources = {"prices": entries, "sale-prices": sales, "guardrails": guardrails, "policy": policy}
         milli = rng.randrange(2, 9_000)
         cut = rng.randrange(1, milli)

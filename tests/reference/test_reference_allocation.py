@@ -22,6 +22,13 @@ def test_odd_cents_go_by_the_remainder(remainder: str, shares: list[int]) -> Non
         ("last", 1, [1, 1, 1, 1], [0, 0, 0, 1]),
         ("last", 3, [1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]),  # a half each rounds up until nothing is left
         ("last", 3, [1, 1, 0], [2, 1, 0]),
+        (
+            "carry",
+            2000,
+            [995, 1495, 1995],
+            [444, 666, 890],
+        ),  # 443.70 and 666.67: 0.30 too much for the first are missing to the second
+        ("carry", 3, [1, 0, 1], [2, 0, 1]),
         ("nearest", 3, [1, 1], [2, 1]),  # 1.5 rounds down twice
         ("nearest", 5, [7, 7, 7], [1, 2, 2]),  # 1.67 rounds up to 2 thrice: one is taken back from the first
     ],

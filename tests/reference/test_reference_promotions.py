@@ -42,6 +42,18 @@ def test_second_percentage_is_taken_of_its_base(base: str, second: int) -> None:
     assert taken(found) == [[-100, second]]
 
 
+def test_percentage_across_is_rounded_once_and_takes_its_turn_among_line_promotions() -> None:
+    resources: Resources = {"prices": prices(A="1005", B="1005")}
+    dollar = amount_off(100, "line", lane=1)
+
+    # 10 % of 2010 is 201, shared as 100.5 and 100.5; on each line by itself it is 101.
+    assert taken(run([("A", 1), ("B", 1)], resources, p=percent_off("10", per="across"), q=dollar)) == [
+        [-101, -100],
+        [-100, -100],
+    ]
+    assert taken(run([("A", 1), ("B", 1)], resources, p=percent_off("10"), q=dollar)) == [[-101, -100], [-101, -100]]
+
+
 def test_percentage_of_list_looks_past_the_sale() -> None:
     sales: dict[str, Body] = {"s": {"scope": only(), "percent": "40"}}
     found = run([("A", 1), ("B", 1)], {"sale-prices": sales}, p=percent_off("50", of="list"), q=percent_off("50", of="list"))

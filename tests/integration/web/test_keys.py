@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database, transaction
-from app.db.tables import api_keys
+from app.db.tables import api_keys, idempotency
 from app.errors import Unavailable
 from app.metrics import Metrics
 from app.web.access import Access
@@ -273,3 +273,101 @@ async def test_who_is_local_on_an_open_service_is_known_at_once(
     assert Authenticator(engine, open_loopback=True).known(headers, (address, 5)) == (LOCAL if is_known else None)
     assert Authenticator(engine, open_loopback=False).known(headers, (address, 5)) is None
     await engine.dispose()
+
+
+async def test_after_a_rotation_both_secrets_are_valid_and_then_the_new_one(database: Database) -> None:
+    admin, shop = await made(database, "admin"), await made(database, "admin")
+    async with service(database) as here, service(database) as elsewhere:
+        assert (await elsewhere.get("/v1/keys", headers=bearer(shop.key))).status_code == 200
+        reply = await here.post(f"/v1/keys/{shop.id}/rotate", json={"overlap_seconds": 3}, headers=bearer(admin.key))
+        rotated_at = time.monotonic()
+        fresh = reply.json()
+        overlapped = 0
+        while (await elsewhere.get("/v1/keys", headers=bearer(shop.key))).status_code == 200:
+            assert time.monotonic() - rotated_at < 3 + 2
+            overlapped += (await elsewhere.get("/v1/keys", headers=bearer(fresh["key"]))).status_code == 200
+            await asyncio.sleep(0.05)
+        lasted_s = time.monotonic() - rotated_at
+        after = await elsewhere.get("/v1/keys", headers=bearer(fresh["key"]))
+        old = await elsewhere.get("/v1/keys", headers=bearer(shop.key))
+
+    assert reply.status_code == 200
+    assert reply.headers["cache-control"] == "no-store"
+    assert (fresh["id"], fresh["name"], fresh["scopes"]) == (shop.id, shop.name, shop.scopes)
+    assert fresh["key"][:16] == shop.key[:16]
+    assert fresh["key"] != shop.key
+    assert overlapped > 0
+    assert lasted_s >= 2.9
+    assert after.status_code == 200
+    assert is_problem(old, 401, "unauthorized")
+
+
+async def test_a_rotation_without_overlap_ends_the_old_secret_within_two_seconds_and_a_second_one_the_first(
+    database: Database,
+) -> None:
+    admin, shop = await made(database, "admin"), await made(database, "admin")
+    async with service(database) as http:
+        first = (await http.post(f"/v1/keys/{shop.id}/rotate", json={"overlap_seconds": 600}, headers=bearer(admin.key))).json()
+        second = (await http.post(f"/v1/keys/{shop.id}/rotate", json={"overlap_seconds": 600}, headers=bearer(admin.key))).json()
+        rotated_at = time.monotonic()
+        while (await http.get("/v1/keys", headers=bearer(shop.key))).status_code == 200:
+            assert time.monotonic() - rotated_at < 2
+            await asyncio.sleep(0.05)
+        answers = [(await http.get("/v1/keys", headers=bearer(made_["key"]))).status_code for made_ in (first, second)]
+        third = (await http.post(f"/v1/keys/{shop.id}/rotate", json={"overlap_seconds": 0}, headers=bearer(admin.key))).json()
+        rotated_at = time.monotonic()
+        while (await http.get("/v1/keys", headers=bearer(second["key"]))).status_code == 200:
+            assert time.monotonic() - rotated_at < 2
+            await asyncio.sleep(0.05)
+        last = await http.get("/v1/keys", headers=bearer(third["key"]))
+
+    assert answers == [200, 200]
+    assert last.status_code == 200
+
+
+async def test_a_repeated_rotation_rotates_once_and_does_not_keep_the_secret(database: Database) -> None:
+    admin, shop = await made(database, "admin"), await made(database, "read")
+    headers = {**bearer(admin.key), "idempotency-key": "rotate-it-once"}
+    async with service(database) as http:
+        first = await http.post(f"/v1/keys/{shop.id}/rotate", headers=headers)
+        again = [await http.post(f"/v1/keys/{shop.id}/rotate", headers=headers) for _ in range(2)]
+        listed = (await http.get("/v1/keys?limit=1000", headers=bearer(admin.key))).json()
+    engine = database.engine()
+    async with transaction(engine) as connection:
+        kept = (await connection.execute(select(idempotency.c.reply))).scalars().all()
+    await engine.dispose()
+
+    assert first.status_code == 200
+    assert is_problem(again[0], 409, "conflict")
+    assert again[0].content == again[1].content
+    assert again[0].headers["idempotent-replayed"] == "true"
+    assert not any(first.json()["key"].encode() in reply for reply in kept)
+    [shown] = [item for item in listed["items"] if item["id"] == shop.id]
+    assert shown["previous_until"] == first.json()["previous_until"]
+
+
+@pytest.mark.parametrize("overlap", [-1, 2_592_001, "x", None])
+async def test_an_overlap_that_is_none_is_refused_with_its_place(database: Database, overlap: object) -> None:
+    admin = await made(database, "admin")
+    async with service(database) as http:
+        reply = await http.post(f"/v1/keys/{admin.id}/rotate", json={"overlap_seconds": overlap}, headers=bearer(admin.key))
+
+    assert is_problem(reply, 422, "validation")
+    assert paths(reply) == ["overlap_seconds"]
+
+
+async def test_what_is_revoked_expired_or_unknown_is_not_rotated(database: Database) -> None:
+    admin = await made(database, "admin")
+    revoked = await made(database, "read")
+    expired = await made(database, "read", expires_at=datetime.now(UTC) + timedelta(milliseconds=200))
+    async with service(database) as http:
+        await http.delete(f"/v1/keys/{revoked.id}", headers=bearer(admin.key))
+        await asyncio.sleep(0.3)
+        replies = [
+            await http.post(f"/v1/keys/{key_id}/rotate", headers=bearer(admin.key))
+            for key_id in (revoked.id, expired.id, "aaaaaaaaaaaa")
+        ]
+
+    assert is_problem(replies[0], 409, "conflict")
+    assert is_problem(replies[1], 409, "conflict")
+    assert is_problem(replies[2], 404, "not_found")

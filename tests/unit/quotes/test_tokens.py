@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import hashlib
 import hmac
 
@@ -8,6 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from tests.forged import forgeries
 
 NEW, OLD = SigningKey("2026-11", b"n" * 32), SigningKey("2026-10", b"o" * 40)
 BODY = b'"currency":"USD","lines":[]'
@@ -129,3 +131,40 @@ def test_short_secrets_and_doubled_names_are_refused() -> None:
         KeyRing([NEW, NEW], issuer="shop")
     with pytest.raises(ValueError, match="at least one"):
         KeyRing([], issuer="shop")
+
+
+def test_nothing_that_is_forged_is_read() -> None:
+    ring = KeyRing([NEW, OLD], issuer="shop")
+    token = sign(ring)
+    assert ring.verify(token, now_s=NOW_S).tot == 2838
+
+    accepted = []
+    for name, forged in forgeries(token, NEW.kid, "2027-01", "x" * 32):
+        with contextlib.suppress(TokenError):
+            ring.verify(forged, now_s=NOW_S)
+            accepted.append(name)
+
+    assert accepted == []
+
+
+def test_keys_that_cannot_be_used_change_nothing() -> None:
+    ring = KeyRing([NEW], issuer="shop")
+    token = sign(ring)
+
+    for keys in ([], [OLD, OLD]):
+        with pytest.raises(ValueError, match="key"):
+            ring.replace(keys)
+
+    assert ring.kids == [NEW.kid]
+    assert ring.verify(token, now_s=NOW_S).tot == 2838
+
+
+def test_each_key_says_its_own_name() -> None:
+    ring = KeyRing([OLD], issuer="shop")
+    old = sign(ring)
+    ring.replace([NEW, OLD])
+    new = sign(ring)
+
+    assert jwt.decode(old, OctKey.import_key(OLD.secret), algorithms=["HS256"]).header["kid"] == OLD.kid
+    assert jwt.decode(new, OctKey.import_key(NEW.secret), algorithms=["HS256"]).header["kid"] == NEW.kid
+    assert ring.verify(old, now_s=NOW_S) == ring.verify(new, now_s=NOW_S)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 import pytest
 
 from app.errors import InternalError, Unavailable
-from app.quotes.gather import Batch, Gather
+from app.lanes.gather import Batch, Gather
 
 
 class Workshop:
@@ -123,3 +123,44 @@ async def test_what_is_inside_is_finished_when_it_stops_and_nothing_more_is_take
 
     assert workshop.happened[-2:] == ["waiting begun", "waiting finished"]
     assert called == ["waiting"]
+
+
+async def test_the_wait_is_what_is_inside_at_the_pace_of_the_batches_before() -> None:
+    workshop = Workshop()
+    gather = gathering(workshop)
+    assert gather.expected_wait_s == 0
+
+    first = await submit(gather, "first", 100)  # a full batch of rows and a tenth of one of lines
+    before_s = first.opened_s
+    await asyncio.sleep(0.1)
+    workshop.gates["first"].set()
+    await first.done
+    took_s = asyncio.get_running_loop().time() - before_s
+    waits_s = []
+    for number in range(3):
+        await submit(gather, f"more {number}", 50)
+        waits_s.append(gather.expected_wait_s)
+    while gather.rows:
+        for gate in workshop.gates.values():
+            gate.set()
+        await asyncio.sleep(0)
+
+    # Half of a batch more each time, so half of the time more.
+    assert [wait_s / waits_s[0] for wait_s in waits_s] == pytest.approx([1, 2, 3])
+    assert took_s / 2 * 0.8 < waits_s[0] < took_s / 2 * 1.01
+    assert gather.expected_wait_s == 0
+
+
+async def test_a_small_batch_says_nothing_about_the_pace() -> None:
+    workshop = Workshop()
+    gather = gathering(workshop)
+
+    small = await submit(gather, "small", 2)
+    await asyncio.sleep(0.1)
+    workshop.gates["small"].set()
+    await small.done
+    await submit(gather, "large", 90)
+
+    assert gather.expected_wait_s == 0
+    workshop.gates["large"].set()
+    await gather.stop()

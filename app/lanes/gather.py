@@ -15,6 +15,9 @@ from app.errors import InternalError, Unavailable
 _CALLED_AT_ONCE: Final = 64
 # Of a smaller batch the work is no more than what it costs to have one batch more.
 _AHEAD_ROWS: Final = 16
+# A batch with less in it mostly pays for being a batch, and says little about what more of it would cost.
+_TELLING_WEIGHT: Final = 1 / 16
+_FORGETTING: Final = 0.2
 _log = structlog.get_logger(__name__)
 
 
@@ -76,6 +79,10 @@ class Gather[E]:
         self._idle: asyncio.Future[None] | None = None
         self._workers: tuple[asyncio.Task[None], ...] = ()
         self._ready: asyncio.Queue[tuple[Batch[E], Rest | None] | None] = asyncio.Queue()
+        # How much is inside, and how long that much takes: a batch that is full of rows, or of lines, weighs 1.
+        self._weight = 0.0
+        self._seconds_a_weight = 0.0
+        self._finished_s = 0.0
         self._is_ahead = False  # a batch is being prepared, or is ready and waits for the one before it
         self._is_finishing = False
         self._is_stopping = False
@@ -84,6 +91,11 @@ class Gather[E]:
     def rows(self) -> int:
         """Entries inside, waiting or under way."""
         return self._rows
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long what comes now would be inside: what is inside already, at the pace of the batches before. 0 until a pace is known."""
+        return self._weight * self._seconds_a_weight
 
     def start(self) -> None:
         """Begin to work. Call it on the loop that will submit."""
@@ -127,7 +139,19 @@ class Gather[E]:
         batch.octets += octets
         self._rows += len(entries)
         self._octets += octets
+        self._weight += self._weight_of(len(entries), line_count)
         return batch
+
+    def _weight_of(self, row_count: int, line_count: int) -> float:
+        return row_count / self._batch_rows_max + line_count / self._batch_lines_max
+
+    def _learn_pace(self, batch: Batch[E], weight: float) -> None:
+        """Learn from a batch that is finished; the time before it was opened, or while the one before it was finished, is not its own."""
+        now = time.monotonic()
+        if weight >= _TELLING_WEIGHT:
+            found = (now - max(self._finished_s, batch.opened_s)) / weight
+            self._seconds_a_weight += (found - self._seconds_a_weight) * (_FORGETTING if self._seconds_a_weight else 1.0)
+        self._finished_s = now
 
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():
@@ -174,6 +198,10 @@ class Gather[E]:
             self._wake()
             self._rows -= len(batch.entries)
             self._octets -= batch.octets
+            weight = self._weight_of(len(batch.entries), batch.line_count)
+            # Sums of fractions do not come back to zero by themselves.
+            self._weight = self._weight - weight if self._rows else 0.0
+            self._learn_pace(batch, weight)
             batch.done.set_result(None)
             # In a task, so that the next batch is on its way to the disk meanwhile.
             task = self._loop.create_task(self._call(batch.calls))

@@ -1,0 +1,141 @@
+"""The SQL of holds, for asyncpg. Whoever locks: holds before meters, each in the order of their ids; keys are written last, in order."""
+
+from typing import Final
+
+HOLD_COLUMNS: Final = "id, quote_id, order_id, state, ended, created_at, expires_at, changed_at, detail, reply"
+
+# An id of our own says when it was issued; one that a client made has a row of its own, and that counts.
+QUOTES: Final = """
+SELECT decision.*
+FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (id, issued_at)
+LEFT JOIN decision_keys AS key ON key.id = wanted.id
+CROSS JOIN LATERAL (
+  SELECT id, issued_at, version, customer, reply FROM decisions
+  WHERE issued_at = coalesce(key.issued_at, wanted.issued_at) AND id = wanted.id OFFSET 0
+) AS decision
+"""
+
+HOLDS_TO_TAKE: Final = """
+SELECT id FROM holds WHERE quote_id = ANY($1::uuid[]) AND state <> 'released'
+UNION SELECT id FROM holds WHERE order_id = ANY($2::text[]) AND state <> 'released'
+UNION SELECT id FROM holds WHERE id = ANY($3::uuid[])
+"""
+
+HOLDS_TO_CHANGE: Final = """
+SELECT id FROM holds WHERE id = ANY($1::uuid[])
+UNION SELECT other.id FROM holds JOIN holds AS other USING (order_id) WHERE holds.id = ANY($1::uuid[]) AND other.state <> 'released'
+"""
+
+LOCK_HOLDS: Final = f"SELECT {HOLD_COLUMNS} FROM holds WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+
+LOCK_EXPIRED: Final = f"""
+SELECT {HOLD_COLUMNS} FROM holds
+WHERE state = 'held' AND expires_at <= clock_timestamp() AND meters && $1::text[] AND id <> ALL($2::uuid[])
+ORDER BY id FOR UPDATE SKIP LOCKED LIMIT $3
+"""
+
+# Asked under the lock: whoever was passed over is somebody else's to release.
+EXPIRED_METERS: Final = """
+SELECT DISTINCT unnest(meters) AS meter FROM holds
+WHERE state = 'held' AND expires_at <= $1 AND meters && $2::text[] AND id <> ALL($3::uuid[])
+"""
+
+LOCK_TO_SWEEP: Final = f"""
+SELECT {HOLD_COLUMNS} FROM holds WHERE state = 'held' AND expires_at <= clock_timestamp()
+ORDER BY expires_at FOR UPDATE SKIP LOCKED LIMIT $1
+"""
+
+MAKE_METERS: Final = """
+INSERT INTO meters (id, customer, cap_wanted, cap_version, cap, held, used)
+SELECT made.id, made.customer, made.cap, made.cap_version, made.cap, 0, 0
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS made (id, customer, cap, cap_version)
+ORDER BY made.id
+ON CONFLICT (id) DO NOTHING
+"""
+
+# The last row to be locked is the last whose clock is read, so the greatest of them was read under all locks.
+LOCK_METERS: Final = """
+SELECT id, cap_wanted, cap_version, cap, held, used, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+FROM meters WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+"""
+
+NOW: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+SET_METERS: Final = """
+UPDATE meters SET cap_wanted = new.cap_wanted, cap_version = new.cap_version, cap = new.cap, held = new.held, used = new.used
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+  AS new (id, cap_wanted, cap_version, cap, held, used)
+WHERE meters.id = new.id
+"""
+
+SET_HOLDS: Final = """
+UPDATE holds SET state = new.state, ended = new.ended, changed_at = $4
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (id, state, ended)
+WHERE holds.id = new.id
+"""
+
+# Arrays of arrays have to be even, so that the meters of a hold come as one text each, and their amounts.
+ADD_HOLDS: Final = """
+INSERT INTO holds
+  (id, quote_id, order_id, state, ended, created_at, expires_at, changed_at, meters, amounts, detail, reply)
+SELECT new.id, new.quote_id, new.order_id, new.state, new.ended, $11, new.expires_at, $11,
+       string_to_array(new.meters, E'\\x01'), string_to_array(new.amounts, E'\\x01')::bigint[], new.detail, new.reply
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::bytea[], $10::bytea[])
+  AS new (id, quote_id, order_id, state, ended, expires_at, meters, amounts, detail, reply)
+ORDER BY new.quote_id
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+RETURNS_OF: Final = "SELECT hold_id, id, lines, reply FROM returns WHERE hold_id = ANY($1::uuid[])"
+
+ADD_RETURNS: Final = """
+INSERT INTO returns (hold_id, id, created_at, lines, meters, amounts, reply)
+SELECT new.hold_id, new.id, $7, new.lines::jsonb, string_to_array(new.meters, E'\\x01'),
+       string_to_array(new.amounts, E'\\x01')::bigint[], new.reply
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS new (hold_id, id, lines, meters, amounts, reply)
+"""
+
+KEYS: Final = """
+SELECT stored.scope, stored.key, stored.request_sha256, stored.status, stored.reply
+FROM unnest($1::text[], $2::text[]) AS wanted (scope, key)
+JOIN idempotency AS stored ON stored.scope = wanted.scope AND stored.key = wanted.key
+"""
+
+ADD_KEYS: Final = """
+INSERT INTO idempotency (scope, key, request_sha256, status, headers, reply, created_at)
+SELECT new.scope, new.key, new.request_sha256, new.status, new.headers::jsonb, new.reply, $7
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[], $5::text[], $6::bytea[])
+  AS new (scope, key, request_sha256, status, headers, reply)
+ORDER BY new.scope, new.key
+ON CONFLICT DO NOTHING
+RETURNING key
+"""
+
+# What meters say, against what holds and returns add up to.
+DRIFT: Final = """
+WITH taken AS (
+  SELECT one.meter, sum(one.amount) FILTER (WHERE state = 'held') AS held, sum(one.amount) FILTER (WHERE state = 'used') AS used
+  FROM holds, unnest(meters, amounts) AS one (meter, amount) WHERE state <> 'released' GROUP BY one.meter
+), back AS (
+  SELECT one.meter, sum(one.amount) AS returned FROM returns, unnest(meters, amounts) AS one (meter, amount) GROUP BY one.meter
+)
+SELECT coalesce(meters.id, taken.meter) AS id, coalesce(meters.held, 0) AS held, coalesce(taken.held, 0)::bigint AS held_by_holds,
+       coalesce(meters.used, 0) AS used, (coalesce(taken.used, 0) - coalesce(back.returned, 0))::bigint AS used_by_holds
+FROM meters FULL JOIN taken ON taken.meter = meters.id LEFT JOIN back ON back.meter = coalesce(meters.id, taken.meter)
+WHERE coalesce(meters.held, 0) <> coalesce(taken.held, 0)
+   OR coalesce(meters.used, 0) <> coalesce(taken.used, 0) - coalesce(back.returned, 0)
+ORDER BY 1
+"""
+
+TAKEN: Final = "SELECT id, cap_wanted AS cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
+
+DOCUMENT_AT: Final = """
+SELECT id, body FROM documents
+WHERE resource = $3 AND id = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
+"""
+
+COUPONS_AT: Final = """
+SELECT id, body FROM documents
+WHERE resource = 'coupons' AND body ->> 'promotion' = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
+"""

@@ -1,0 +1,55 @@
+"""The feature as main wires it: the lane of holds, the lane of what becomes of them, and the sweeper."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import asyncpg
+import structlog
+
+from app.metrics import Metrics
+from app.redemptions.changing import Changing
+from app.redemptions.entries import ChangeEntry, FindDraws, HoldEntry
+from app.redemptions.lane import RedemptionLane
+from app.redemptions.taking import Taking
+from app.redemptions.upkeep import SWEEP_S, sweep
+
+type Connect = Callable[[], Awaitable[asyncpg.Connection]]
+_log = structlog.get_logger(__name__)
+
+
+class Redemptions:
+    """Starts and stops with the service; `run_sweeper` goes beside it."""
+
+    def __init__(self, connect: Connect, *, find_draws: FindDraws, flush_s: float, metrics: Metrics) -> None:
+        self._connect = connect
+        self._metrics = metrics
+        self.holding: Final[RedemptionLane[HoldEntry]] = RedemptionLane(
+            "holds", Taking(find_draws), connect, flush_s=flush_s, metrics=metrics
+        )
+        self.changing: Final[RedemptionLane[ChangeEntry]] = RedemptionLane(
+            "changes", Changing(), connect, flush_s=flush_s, metrics=metrics
+        )
+
+    async def start(self) -> None:
+        """Connect and begin to work."""
+        await self.holding.start()
+        await self.changing.start()
+
+    async def stop(self) -> None:
+        """Finish what is inside: new holds first, and then what becomes of them."""
+        await self.holding.stop()
+        await self.changing.stop()
+
+    async def run_sweeper(self) -> None:
+        """Give back, each second, the holds whose time is over. Runs until cancelled or something fails."""
+        connection = await self._connect()
+        try:
+            while True:
+                released = await sweep(connection)
+                if released:
+                    self._metrics.holds_expired.at().n += released
+                    _log.info("holds_expired", holds=released)
+                await asyncio.sleep(SWEEP_S)
+        finally:
+            connection.terminate()
