@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
+import structlog
 import uvicorn
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +28,7 @@ from app.errors import Problem
 from app.main import Service, WrongSchema, check_database, create_app
 from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
+from app.redemptions.upkeep import Drift, find_drift
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
 from app.web.connections import bounded_protocol
@@ -45,6 +47,7 @@ from app.web.logs import configure_logs
 from app.web.server import LeavingServer
 
 _SHOWN: Final = 20
+_log = structlog.get_logger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     migrate_command.set_defaults(run=migrate)
 
     _add_keys(commands.add_parser("keys", help="make an API key and print it once; list, rotate and revoke keys"))
+
+    meters_command = commands.add_parser("meters", help="compare all meters with what holds and returns add up to")
+    meters_command.set_defaults(run=meters)
 
     replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
     replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
@@ -148,7 +154,8 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
         asyncio.run(upgrade(database))
         port = listener.getsockname()[1]
         server = _make_checked_server(settings, database)
-        visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), daemon=True)
+        said = {"is_open": settings.open_loopback}
+        visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), kwargs=said, daemon=True)
         visitor.start()
         return run(server, listener)
 
@@ -210,6 +217,24 @@ def _key_act(arguments: argparse.Namespace) -> Callable[[AsyncConnection], Await
     return list_all if arguments.act == "list" else revoke
 
 
+def meters(settings: Settings, _: argparse.Namespace) -> int:
+    """Compares every meter with the holds and returns; status 1 when one differs."""
+
+    async def compare(database: Database) -> list[Drift]:
+        connection = await database.connect(statement_seconds=0)
+        try:
+            return await find_drift(connection)
+        finally:
+            await connection.close()
+
+    with open_database(settings) as database:
+        adrift = asyncio.run(compare(database))
+    for one in adrift:
+        print(f"{one.meter}: held {one.held}, its holds {one.held_by_holds}; used {one.used}, its holds {one.used_by_holds}")
+    print(f"{len(adrift)} meters differ from their holds" if adrift else "every meter is what its holds add up to")
+    return 1 if adrift else 0
+
+
 def replay(settings: Settings, arguments: argparse.Namespace) -> int:
     """Recomputes the newest decisions from their versions; status 1 when one differs or its version is gone."""
 
@@ -266,6 +291,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Server:
     """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
+    if settings.open_loopback:
+        _log.warning("open on loopback: callers on this machine need no key", setting="PRICING_OPEN_LOOPBACK")
     # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
     with contextlib.suppress(DatabaseUnreachable):
         asyncio.run(check_database(settings, database))
@@ -306,7 +333,7 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _welcome(server: uvicorn.Server, address: str) -> None:
+def _welcome(server: uvicorn.Server, address: str, *, is_open: bool) -> None:
     """Loads the sample shop once the server answers, and says what to try."""
     while not server.started:
         if server.should_exit:
@@ -319,4 +346,7 @@ def _welcome(server: uvicorn.Server, address: str) -> None:
         if not server.should_exit:
             print(f"centwise: the sample shop could not be loaded: {error}", file=sys.stderr, flush=True)
         return
-    print(f"\nCentwise is at {address}, its documentation at {address}/docs\nTry:\n\n{tryout(address)}\n", flush=True)
+    print(f"\nCentwise is at {address}, its documentation at {address}/docs")
+    if is_open:
+        print("It is open: programs on this machine need no key. Anybody else does.")
+    print(f"Try:\n\n{tryout(address)}\n", flush=True)

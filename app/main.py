@@ -49,8 +49,9 @@ from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.quotes.tokens import TokenError
 from app.redemptions.counters import Counters
+from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.router import holds_router
@@ -247,12 +248,12 @@ class Service:
         self._run("refresher", self.refresher.run)
         self._run("keys", lambda: self.authenticator.keep_fresh(note_failure=self.note_failure))
         self._run("admission", self.admission.watch_loop)
-        self._run("sweeper", self.redemptions.run_sweeper)
         if path := self.settings.signing_keys_file:
             read = self.settings.read_signing_keys_file
             key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
             self._run("signing keys", key_file.follow)
         self._run("counters", self.counters.run)
+        self._run("sweeper", self.redemptions.run_sweeper)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
         self._run("schedules", self._renew_schedules)
@@ -451,6 +452,7 @@ def create_api(service: Service) -> FastAPI:
             quote_of_token=service.quote_of_token,
             hold_ttl_s=service.settings.hold_ttl_seconds,
         ),
+        points_router(service.engine),
         keys_router(service.engine),
     ):
         api.include_router(router)

@@ -204,7 +204,7 @@ class Limits:
         found = dict(before._listed)
         for name in changed:
             for code, _ in _codes_of(name, earlier[name].body) if name in earlier else ():
-                del found[code]
+                found.pop(code, None)
         for name in changed:
             found.update(_codes_of(name, coupons[name].body) if name in coupons else ())
         return found

@@ -10,7 +10,7 @@ SELECT decision.*
 FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (id, issued_at)
 LEFT JOIN decision_keys AS key ON key.id = wanted.id
 CROSS JOIN LATERAL (
-  SELECT id, issued_at, version, customer, reply FROM decisions
+  SELECT id, customer, reply FROM decisions
   WHERE issued_at = coalesce(key.issued_at, wanted.issued_at) AND id = wanted.id OFFSET 0
 ) AS decision
 """

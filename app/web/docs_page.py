@@ -3,6 +3,7 @@
 A shop's network may have no way out, and a page of ours has no business telling others who reads it.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from importlib import resources
@@ -34,13 +35,17 @@ def add_docs_page(api: FastAPI) -> None:
     async def show(_: Request) -> Response:
         return page
 
-    document: bytes | None = None
+    document = b""
+    making = asyncio.Lock()
+
+    def make() -> bytes:
+        return json.dumps(api.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
     async def describe(_: Request) -> Response:
         nonlocal document
-        if document is None:
-            # Once: it takes tens of milliseconds, and whoever asks needs no key.
-            document = json.dumps(api.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+        async with making:
+            # Once and off the loop: it takes a second, and whoever asks needs no key.
+            document = document or await asyncio.to_thread(make)
         return Response(document, media_type="application/json")
 
     api.add_route("/openapi.json", describe, include_in_schema=False)

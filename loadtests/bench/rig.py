@@ -30,7 +30,7 @@ from loadtests.bench.wrk import Target
 from loadtests.books import Documents, basket, live_rules
 
 ORDER: Final = ("attributes", "price-lists", "products", "prices", "guardrails", "sale-prices", "promotions", "coupons")
-_SCOPES: Final = ["quote", "read", "write", "signals", "simulate"]
+_SCOPES: Final = ["quote", "redeem", "read", "write", "signals", "simulate"]
 
 
 class Shop(NamedTuple):

@@ -71,7 +71,7 @@ async def _watch(
     try:
         for number in range(1, int(seconds / every_s) + 1):
             await asyncio.sleep(max(0.0, began_s + number * every_s - loop.time()))
-            for measure, value in (await asyncio.to_thread(_look, pid, port)).items():
+            for measure, value in (await asyncio.to_thread(_look, pid, port, traffic.connections)).items():
                 samples.setdefault(measure, []).append(value)
             now = ", ".join(f"{measure} {values[-1]:.0f}" for measure, values in samples.items())
             wrong = f" ({traffic.wrong.most_common(1)[0][0]})" if traffic.wrong else ""
@@ -82,7 +82,8 @@ async def _watch(
     return samples
 
 
-def _look(pid: int, port: int) -> dict[str, float]:
+def _look(pid: int, port: int, clients: int) -> dict[str, float]:
+    """What the process has now; the `clients` that are there by their own will are not counted."""
     descriptors = []
     for descriptor in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -91,8 +92,8 @@ def _look(pid: int, port: int) -> dict[str, float]:
         series = sum(not line.startswith(b"#") for line in reply.read().splitlines())
     return {
         "memory_bytes": memory_bytes(pid),
-        "descriptors": len(descriptors),
-        "connections": sum(target.startswith("socket:") for target in descriptors),
+        "descriptors": len(descriptors) - clients,
+        "connections": sum(target.startswith("socket:") for target in descriptors) - clients,
         "threads": len(list(Path(f"/proc/{pid}/task").iterdir())),
         "series": series,
     }

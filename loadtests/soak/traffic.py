@@ -1,7 +1,6 @@
 """Moderate traffic of every sort at its own times, whatever the server does."""
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +28,7 @@ class Traffic:
 
     def __init__(self, port: int, *, per_second: float, skus: list[str], seed: int) -> None:
         self.sent = 0
+        self.connections = 0  # open on this side
         self.wrong: Counter[str] = Counter()
         self._port = port
         self._per_second = per_second
@@ -66,7 +66,7 @@ class Traffic:
             task.add_done_callback(under_way.discard)
         await asyncio.gather(*under_way)
         for _, _, writer in self._idle:
-            writer.transport.abort()
+            self._end(writer)
 
     async def _send(self, request: Request) -> None:
         self.sent += 1
@@ -93,13 +93,12 @@ class Traffic:
             length = int(received.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
             body = await reader.readexactly(length)
         except BaseException:
-            writer.transport.abort()
+            self._end(writer)
             raise
         if len(self._idle) < _KEPT_OPEN and self._random.random() < 0.98:
             self._idle.append((asyncio.get_running_loop().time(), reader, writer))
         else:
-            with contextlib.suppress(OSError):
-                writer.close()
+            self._end(writer)
         return int(received[9:12]), body
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -107,8 +106,14 @@ class Traffic:
             since_s, reader, writer = self._idle.pop()
             if asyncio.get_running_loop().time() - since_s < _IDLE_S:
                 return reader, writer
-            writer.transport.abort()
-        return await asyncio.open_connection("127.0.0.1", self._port)
+            self._end(writer)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self.connections += 1
+        return reader, writer
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        self.connections -= 1
 
     def _quote(self) -> Request:
         body = self._basket() if self._random.random() < 0.2 else self._random.choice(self._baskets)

@@ -109,7 +109,12 @@ def test_every_command_that_is_named_exists() -> None:
     for line in re.findall(r"python -m app ([^`\n]+)", everything()):
         command, *words = line.split("#")[0].split()
         assert command in commands.choices, line
-        options = {option for action in commands.choices[command]._actions for option in action.option_strings}
+        asked = commands.choices[command]
+        acts = next((action for action in asked._actions if isinstance(action, argparse._SubParsersAction)), None)
+        if acts is not None and not words[0].startswith("--"):
+            assert words[0] in acts.choices, line
+            asked = acts.choices[words[0]]
+        options = {option for action in asked._actions for option in action.option_strings}
         assert {word for word in words if word.startswith("--")} <= options, line
     for module in re.findall(r"python -m (loadtests[a-z.]*)", everything()):
         place = ROOT / module.replace(".", "/")

@@ -52,6 +52,8 @@ def _wait_for_welcome(pod: Pod) -> None:
         said = pod.said.read_text()
         if "curl -s" in said:
             assert f"http://127.0.0.1:{pod.port}/docs" in said
+            assert "open: programs on this machine need no key" in said
+            assert "open on loopback" in said
             return
         assert "could not be loaded" not in said, said
         time.sleep(0.1)

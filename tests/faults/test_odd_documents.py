@@ -18,7 +18,8 @@ from tests.faults.forks import start
 from tests.faults.scale import SEED, scaled
 from tests.faults.wire import Wire
 
-_DOCUMENTS: Final = scaled(250, most=50_000)
+_DOCUMENTS: Final = scaled(150, most=50_000)
+_PLANTED: Final = 40
 _FLOOR_MINOR: Final = 230  # of SKU-2, as the shop has it
 _ODD: Final[tuple[Any, ...]] = (
     None, True, 0, 1, -1, 2, 99, 2**31, 2**53, 2**53 + 1, 2**63, -(2**63), 10**30, 0.1, 1e308, "", "0", "1", "-1", "0.0001", "99.9999", "100",
@@ -57,7 +58,7 @@ class _Lived(NamedTuple):
 
 
 async def test_no_document_takes_a_process_down_or_passes_a_floor(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    lived = await _publish_oddities(server, tmp_path, floor="230")
+    lived = await _publish_oddities(server, tmp_path, floor="230", count=_DOCUMENTS)
 
     print(
         f"figure: R7: {lived.taken + lived.refused} odd documents, {lived.taken} taken and {lived.refused} refused; {lived.quotes} baskets"
@@ -70,13 +71,13 @@ async def test_no_document_takes_a_process_down_or_passes_a_floor(server: Embedd
 
 
 async def test_a_floor_that_does_not_hold_is_found(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    lived = await _publish_oddities(server, tmp_path, floor="0.01")
+    lived = await _publish_oddities(server, tmp_path, floor="0.01", count=_PLANTED)
 
     print(f"figure: R7 planted: a shop whose floor is not in force: {lived.below} lines below it, seed {SEED}")
     assert lived.below > 0
 
 
-async def _publish_oddities(server: EmbeddedPostgres, folder: Path, *, floor: str) -> _Lived:
+async def _publish_oddities(server: EmbeddedPostgres, folder: Path, *, floor: str, count: int) -> _Lived:
     random = Random(SEED)
     pod = await start(folder, database_url=server.url)
     await open_shop_at(pod.port)
@@ -86,7 +87,7 @@ async def _publish_oddities(server: EmbeddedPostgres, folder: Path, *, floor: st
         laces = {"scope": {"include": {"skus": ["SKU-2"]}}, "currency": "USD", "floor": floor}
         answer = await wire.exchange("PUT", "/v1/guardrails/laces?publish=now", json.dumps(laces).encode())
         assert answer.status == 200, answer
-        for _ in range(_DOCUMENTS):
+        for _ in range(count):
             path, body = _odd_document(random)
             answer = await wire.exchange("PUT", f"{path}?publish=now", json.dumps(body).encode(), seconds=30)
             if answer.status >= 500:

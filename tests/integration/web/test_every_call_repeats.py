@@ -95,16 +95,39 @@ CALLS: Final[dict[tuple[str, str], Call]] = {
         "application/x-ndjson",
     ),
     ("POST", "/v1/releases"): sent("/v1/releases", {"name": "autumn"}),
-    ("POST", "/v1/releases/rollback"): sent("/v1/releases/rollback", {"to_version": 1}),
+    ("POST", "/v1/releases/rollback"): sent("/v1/releases/rollback", {"to_version": 2}),
     ("DELETE", "/v1/releases/{id}"): Call(f"/v1/releases/{_NOBODY}", f"/v1/releases/{_NOBODY}?keep_drafts=true"),
     ("POST", "/v1/releases/{id}/publish"): Call(f"/v1/releases/{_NOBODY}/publish", f"/v1/releases/{_NOBODY[:-1]}2/publish"),
     **{("PUT", f"/v1/signals/{kind}"): sent(f"/v1/signals/{kind}", facts) for kind, facts in SIGNALS.items()},
     ("POST", "/v1/sales"): sent("/v1/sales", [SALE]),
+    ("POST", "/v1/holds"): sent("/v1/holds", {"quote": "QUOTE", "order": "ORDER-2"}),
+    ("POST", "/v1/holds/{hold_id}/confirm"): sent("/v1/holds/HOLD/confirm", {"order": "ORDER"}),
+    ("POST", "/v1/holds/{hold_id}/release"): Call("/v1/holds/HOLD/release", f"/v1/holds/{_NOBODY}/release"),
+    ("POST", "/v1/holds/{hold_id}/returns"): sent("/v1/holds/HOLD/returns", {"lines": [{"id": "1", "quantity": "1"}]}),
     ("POST", "/v1/keys"): sent("/v1/keys", _KEY),
     ("POST", "/v1/keys/{key_id}/rotate"): sent("/v1/keys/KEY/rotate", {}),
     ("PUT", "/v1/keys/{key_id}/limits"): sent("/v1/keys/KEY/limits", {"concurrent": 5}),
     ("DELETE", "/v1/keys/{key_id}"): Call("/v1/keys/KEY", "/v1/keys/aaaaaaaaaaaa"),
 }
+
+
+def made_for(shop: httpx.Client) -> dict[str, str]:
+    """What stands for the words in capitals of a call: a key, a quote and a hold of it, made for this one."""
+    order = f"o-{uuid.uuid4()}"
+    key = shop.post("/v1/keys", json=_KEY).json()["id"]
+    held, free = (shop.post("/v1/quotes", json=_ONE).json()["id"] for _ in range(2))
+    hold = shop.post("/v1/holds", json={"quote": held, "order": order}).json()["id"]
+    return {"KEY": key, "QUOTE": free, "HOLD": hold, "ORDER": order}
+
+
+def filled(part: Any, words: dict[str, str]) -> Any:
+    """A part of a call with what stands for its words."""
+    for word, value in words.items():
+        if isinstance(part, bytes):
+            part = part.replace(word.encode(), value.encode())
+        elif isinstance(part, str):
+            part = part.replace(word, value)
+    return part
 
 
 def changing_routes(api: FastAPI) -> set[tuple[str, str]]:
@@ -142,14 +165,13 @@ def test_every_route_that_changes_something_is_tried_here_and_says_that_it_takes
 def test_a_repetition_is_answered_with_the_same_bytes_and_another_request_is_refused(
     shop: httpx.Client, name: tuple[str, str]
 ) -> None:
-    call = CALLS[name]
+    words = made_for(shop)
+    call = Call(*(filled(part, words) for part in CALLS[name]))
     method, headers = name[0], {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": call.media_type}
-    made = (shop.post("/v1/keys", json=_KEY)).json()["id"]
-    path, other_path = (each.replace("/KEY", f"/{made}") for each in (call.path, call.other_path))
 
-    first = shop.request(method, path, content=call.body, headers=headers)
-    again = [shop.request(method, path, content=call.body, headers=headers) for _ in range(2)]
-    other = shop.request(method, other_path, content=call.other_body, headers=headers)
+    first = shop.request(method, call.path, content=call.body, headers=headers)
+    again = [shop.request(method, call.path, content=call.body, headers=headers) for _ in range(2)]
+    other = shop.request(method, call.other_path, content=call.other_body, headers=headers)
 
     assert first.status_code < 300 or first.status_code in (404, 409), first.text
     assert "idempotent-replayed" not in first.headers
