@@ -12,7 +12,6 @@ import random
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -22,11 +21,10 @@ import uvloop
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
-from app.db.partitions import ensure_day
 from app.metrics import Metrics
-from app.redemptions.entries import Drawn, HoldEntry, Quoted
+from app.redemptions.entries import Drawn, HoldEntry
 from app.redemptions.protocol import Draw
-from app.redemptions.records import instant_of, new_id
+from app.redemptions.records import new_id
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.upkeep import find_drift
 from loadtests.bench.rig import temporary_folder
@@ -36,8 +34,6 @@ CONNECTIONS: Final = 64
 _SPREAD_METERS: Final = 5_000
 _CAP: Final = 1 << 40
 _TTL_MS: Final = 900_000
-# More than a lane can hold here.
-_STORED_PER_S: Final = 30_000
 
 # What a shop does that wants to be exact without a lane: the unit and the hold in one statement and one commit.
 _CONDITIONAL: Final = """
@@ -86,45 +82,35 @@ async def measure(takers: list[Take], seconds: float) -> Measured:
 
 
 class Quotes:
-    """Stored decisions, each of which draws one unit of a meter; every one is held once."""
+    """Quotes that draw one unit of a meter each and are held once; the lane is told what they draw on and reads no decisions."""
 
     def __init__(self) -> None:
-        self._ids: list[list[UUID]] = []
+        self._meters: dict[UUID, str] = {}
 
-    async def store(self, connection: asyncpg.Connection, meters: int, count: int) -> None:
-        """Store so many more, of random meters; what they draw on stands in the place of their reply."""
-        issued_at = datetime.now(UTC)
-        await ensure_day(connection, issued_at)
-        rows: list[tuple[object, ...]] = []
-        made = []
-        for _ in range(count):
-            quote_id = new_id()
-            made.append(quote_id)
-            at = instant_of(int.from_bytes(quote_id.bytes[:6]))
-            meter = f"promotions/p-{random.randrange(meters)}/uses".encode()
-            rows.append((at, quote_id, 1, "USD", None, None, [], 0, 0, 0, 1, "quote", b"{}", meter))
-        await connection.copy_records_to_table("decisions", records=rows)
-        self._ids.append(made)
+    def make(self, meters: int) -> UUID:
+        """A quote that draws on one of so many meters."""
+        quote_id = new_id()
+        self._meters[quote_id] = f"promotions/p-{random.randrange(meters)}/uses"
+        return quote_id
 
-    def take(self) -> UUID:
-        """One that nobody holds. Raises IndexError when there are no more."""
-        if not self._ids[-1]:
-            self._ids.pop()
-        return self._ids[-1].pop()
-
-    async def find(self, _: object, quoted: Sequence[Quoted]) -> list[Drawn]:
+    async def find(self, _: object, quote_ids: Sequence[UUID]) -> dict[UUID, Drawn]:
         """What they draw on."""
-        return [Drawn((Draw(one.reply.decode(), 1, _CAP, 1),), (), (), one.issued_ms + _TTL_MS, {"1": 1000}) for one in quoted]
+        expires_ms = time.time_ns() // 1_000_000 + _TTL_MS
+        return {
+            quote_id: Drawn((Draw(self._meters.pop(quote_id), 1, _CAP, 1),), (), (), expires_ms, {"1": 1000})
+            for quote_id in quote_ids
+        }
 
 
 @contextlib.asynccontextmanager
-async def lane_takers(database: Database, quotes: Quotes) -> AsyncIterator[list[Take]]:
+async def lane_takers(database: Database, meters: int) -> AsyncIterator[list[Take]]:
     """Clients of one lane."""
+    quotes = Quotes()
     redemptions = Redemptions(database.connect, find_draws=quotes.find, flush_s=5.0, metrics=Metrics())
     await redemptions.start()
 
     async def take() -> bool:
-        entry = HoldEntry(None, None, new_id(), quotes.take(), f"o-{random.getrandbits(60)}", _TTL_MS)
+        entry = HoldEntry(None, None, new_id(), quotes.make(meters), f"o-{random.getrandbits(60)}", _TTL_MS)
         return (await redemptions.holding.answer(entry)).status == 201
 
     yield [take] * CLIENTS
@@ -162,9 +148,7 @@ async def run(database: Database, *, seconds: float, rounds: int) -> None:
             # Each begins with the same: nothing to clean up after the other.
             await connection.execute("VACUUM meters, holds, single_meters, single_holds")
             gc.collect()
-            quotes = Quotes()
-            await quotes.store(connection, meters, int(_STORED_PER_S * seconds * 1.2))
-            async with lane_takers(database, quotes) as takers:
+            async with lane_takers(database, meters) as takers:
                 lanes.append(await measure(takers, seconds))
             await connection.execute("CHECKPOINT")
             async with single_takers(database, meters) as takers:
