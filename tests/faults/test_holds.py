@@ -15,7 +15,8 @@ from typing import Final
 
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
-from app.redemptions import queries
+from app.redemptions.records import ms_of
+from app.redemptions.upkeep import find_drift
 from tests.faults.cluster import Crash, crash, restart
 from tests.faults.fleet import Fleet
 from tests.faults.history import FOREVER_MS, Findings, StoredHold, check
@@ -31,9 +32,7 @@ _CRASHES: Final[tuple[Crash, ...]] = ("postmaster", "everything", "immediate")
 _CAPS: Final = {f"promotions/hot-{number}/uses": cap for number, cap in enumerate((3, 10, 40, 200))}
 
 _STORED: Final = """
-SELECT id::text, quote_id::text AS quote, order_id, state, ended, draws::text AS draws,
-  (extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms, (extract(epoch FROM changed_at) * 1000)::bigint AS changed_ms
-FROM holds
+SELECT id::text, quote_id::text AS quote, order_id, state, ended, meters, amounts, created_at, expires_at, changed_at FROM holds
 """
 _TERMINATE: Final = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -71,7 +70,7 @@ async def test_meters_hold_whatever_is_killed(server: EmbeddedPostgres, tmp_path
 
     refused = sum(event.said == "limit_reached" for event in load.sent)
     print(
-        f"figure: {len(load.sent)} requests for holds answered, {refused} of them refused, {kills} kills, {terminated} connections ended,"
+        f"figure: R2, R3: {len(load.sent)} requests for holds answered, {refused} of them refused, {kills} kills, {terminated} connections ended,"
         f" {len(crashes)} crashes of the cluster, {load.unanswered} sent again: {found}, {drift} meters adrift, seed {_SEED},"
         f" {time.monotonic() - began_s:.0f} s"
     )
@@ -91,7 +90,7 @@ async def test_a_lane_that_checks_and_then_acts_is_found(server: EmbeddedPostgre
             found, drift = check(list(load.sent), await _stored(server.url), _CAPS), await _drift(server.url)
         await load.abandon()
 
-    print(f"figure: planted check-then-act: {found}, {drift} meters adrift after {len(load.sent)} answers, seed {_SEED}")
+    print(f"figure: R2 planted check-then-act: {found}, {drift} meters adrift after {len(load.sent)} answers, seed {_SEED}")
     assert not found.is_kept
 
 
@@ -103,10 +102,9 @@ async def _fill(port: int, caps: dict[str, int]) -> dict[str, int]:
         for meter, cap in caps.items():
             for _ in range(cap + 1):
                 asked = {"quote": str(uuid.uuid4()), "order": str(uuid.uuid4()), "draws": [(meter, 1, cap)]}
-                far = {"quote_expires_ms": FOREVER_MS >> 4, "ttl_ms": 600_000}
-                answer = await wire.exchange("POST", "/v1/holds", json.dumps(asked | far).encode())
+                answer = await wire.exchange("POST", "/v1/holds", json.dumps(asked | {"ttl_ms": 600_000}).encode())
                 if answer.status == 409:
-                    taken[meter] = cap - json.loads(answer.body)["short"][0][1]
+                    taken[meter] = cap - json.loads(answer.body)["limits"][0]["left"]
                     break
     return taken
 
@@ -121,9 +119,9 @@ async def _stored(url: str) -> Sequence[StoredHold]:
     for row in rows:
         ended_ms = FOREVER_MS
         if row["state"] != "used":
-            ended_ms = row["changed_ms"] if row["ended"] in ("asked", "replaced") else row["expires_ms"]
-        draws = tuple((draw[0], draw[1]) for draw in json.loads(row["draws"]))
-        taken_ms = row["expires_ms"] - TTL_MS
+            ended_ms = ms_of(row["changed_at"] if row["ended"] in ("asked", "replaced") else row["expires_at"])
+        draws = tuple(zip(row["meters"], row["amounts"], strict=True))
+        taken_ms = ms_of(row["created_at"])
         holds.append(StoredHold(row["id"], row["quote"], row["order_id"], row["state"], taken_ms, ended_ms, draws))
     return holds
 
@@ -132,7 +130,7 @@ async def _drift(url: str) -> int:
     """How many meters are not what their holds sum up to."""
     connection = await Database(url).connect(statement_seconds=0)
     try:
-        return len(await connection.fetch(queries.DRIFT))
+        return len(await find_drift(connection))
     finally:
         await connection.close()
 
