@@ -49,7 +49,7 @@ from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
-from app.quotes.tokens import TokenError
+from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws

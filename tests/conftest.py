@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 
 from app.db.embedded import EmbeddedPostgres
@@ -17,6 +18,10 @@ from app.db.engine import Database
 from app.db.migrate import upgrade
 
 _TEMPLATE = "centwise_template"
+
+# How long an example takes says something about the machine.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

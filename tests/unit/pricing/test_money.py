@@ -8,6 +8,7 @@ import pytest
 from app.pricing.allocation import Remainder, allocate
 from app.pricing.groups import groups_of
 from app.pricing.money import (
+    Rounding,
     format_decimal,
     format_e4,
     format_milli,
@@ -92,3 +93,16 @@ def test_nothing_is_split_over_no_lines(remainder: Remainder) -> None:
     shares = allocate(NOTHING, NOTHING, groups_of(NOTHING), remainder=remainder, rounding="half_up")
 
     assert (shares.tolist(), shares.dtype.name) == ([], "int64")
+
+
+@pytest.mark.parametrize(
+    ("rounding", "carried"), [("half_up", [1, 0, 1, 5]), ("half_even", [0, 1, 1, 5]), ("half_down", [0, 1, 0, 6])]
+)
+def test_what_rounding_left_over_goes_on_to_the_next_line_of_the_same_split(rounding: Rounding, carried: list[int]) -> None:
+    groups = groups_of(np.array([0, 0, 0, 0, 1, 1, 1]))
+    weight = np.array([1, 1, 1, 11, 1, 1, 1])
+
+    shares = allocate(np.array([7, 100]), weight, groups, remainder="carry", rounding=rounding)
+
+    # Half of 1, 2, 3 and 14; a third of 100, 200 and 300.
+    assert shares.tolist() == [*carried, 33, 34, 33]
