@@ -1,6 +1,7 @@
 """Promises R2 and R3: no meter is ever passed, a sold-out one is filled to the last unit, nobody is told "sold out" falsely, replies repeat.
 
-The short form runs with the suite. FAULT_HOLDS sets how many requests are answered in the long form; FAULT_SEED repeats a run's choices.
+The short form runs with the suite. FAULT_HOLDS, or FAULT_SCALE for all tests of faults, sets how many requests are answered in the
+long form; FAULT_SEED repeats a run's choices.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import Final
 
 from app.db.embedded import EmbeddedPostgres
@@ -22,10 +23,11 @@ from tests.faults.fleet import Fleet
 from tests.faults.history import FOREVER_MS, Findings, StoredHold, check
 from tests.faults.holds_house import serve_holds, serve_holds_unlocked
 from tests.faults.holds_load import TTL_MS, HoldsLoad
+from tests.faults.scale import SEED, scaled
 from tests.faults.wire import Wire
 
-_ANSWERS: Final = int(os.environ.get("FAULT_HOLDS", "4000"))
-_SEED: Final = int(os.environ.get("FAULT_SEED", str(SystemRandom().getrandbits(32))))
+# What was told is kept in memory until it is checked, some 600 bytes an answer.
+_ANSWERS: Final = int(os.environ.get("FAULT_HOLDS", str(scaled(4_000, most=1_000_000))))
 _CLIENTS: Final = 48
 _ANSWERS_A_KILL: Final = 600
 _CRASHES: Final[tuple[Crash, ...]] = ("postmaster", "everything", "immediate")
@@ -41,13 +43,13 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 
 
 async def test_meters_hold_whatever_is_killed(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    random = Random(_SEED)
+    random = Random(SEED)
     kills = terminated = 0
     crashes: list[Crash] = []
     began_s = time.monotonic()
 
     async with Fleet(tmp_path, program=serve_holds, database_url=server.url) as fleet:
-        load = HoldsLoad(fleet.ports, _CAPS, clients=_CLIENTS, seed=_SEED)
+        load = HoldsLoad(fleet.ports, _CAPS, clients=_CLIENTS, seed=SEED)
         try:
             while len(load.sent) < _ANSWERS:
                 await load.wait_for(random.randint(1, 2 * _ANSWERS_A_KILL))
@@ -69,11 +71,15 @@ async def test_meters_hold_whatever_is_killed(server: EmbeddedPostgres, tmp_path
     drift = await _drift(server.url)
 
     refused = sum(event.said == "limit_reached" for event in load.sent)
-    print(
-        f"figure: R2, R3: {len(load.sent)} requests for holds answered, {refused} of them refused, {kills} kills, {terminated} connections ended,"
-        f" {len(crashes)} crashes of the cluster, {load.unanswered} sent again: {found}, {drift} meters adrift, seed {_SEED},"
-        f" {time.monotonic() - began_s:.0f} s"
+    done = (
+        f"{len(load.sent)} requests for holds answered over {kills} kills, {terminated} ended connections and {len(crashes)} crashes"
+        f" of the cluster, {load.unanswered} sent again"
     )
+    print(
+        f"figure: R2: {done}: {len(found.above_cap)} above a cap at any time, {len(found.false_refusals)} of {refused} refused falsely,"
+        f" {drift} meters adrift, {len(_CAPS)} filled to the last unit, seed {SEED}, {time.monotonic() - began_s:.0f} s"
+    )
+    print(f"figure: R3: {done}: {len(found.different_replies)} told differently, {len(found.not_stored)} not stored, seed {SEED}")
     assert found.is_kept, found
     assert drift == 0
     assert filled == _CAPS
@@ -83,14 +89,14 @@ async def test_meters_hold_whatever_is_killed(server: EmbeddedPostgres, tmp_path
 
 async def test_a_lane_that_checks_and_then_acts_is_found(server: EmbeddedPostgres, tmp_path: Path) -> None:
     async with Fleet(tmp_path, program=serve_holds_unlocked, database_url=server.url) as fleet:
-        load = HoldsLoad(fleet.ports, _CAPS, clients=_CLIENTS, seed=_SEED)
+        load = HoldsLoad(fleet.ports, _CAPS, clients=_CLIENTS, seed=SEED)
         found, drift = Findings([], [], [], []), 0
         while found.is_kept and len(load.sent) < 8_000:
             await load.wait_for(300)
             found, drift = check(list(load.sent), await _stored(server.url), _CAPS), await _drift(server.url)
         await load.abandon()
 
-    print(f"figure: R2 planted check-then-act: {found}, {drift} meters adrift after {len(load.sent)} answers, seed {_SEED}")
+    print(f"figure: R2 planted: check-then-act: {found}, {drift} meters adrift after {len(load.sent)} answers, seed {SEED}")
     assert not found.is_kept
 
 
