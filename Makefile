@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench faults reference clean
+.PHONY: run test check bench faults reference mutation clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -25,13 +25,17 @@ bench: .venv/.complete  ## the figures of the README
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \
-		tests/e2e/test_away.py tests/e2e/test_two_pods.py $(wildcard tests/simulation)
+		tests/e2e/test_away.py tests/e2e/test_two_pods.py tests/contract/test_schemathesis.py \
+		tests/reference/test_engine_agrees.py $(wildcard tests/simulation)
 
 reference: .venv/.complete  ## the engine against the plain reference: 100 million lines of random shops, some hours on two cores
 	$(PY) -m tests.reference.campaign --lines $${REFERENCE_LINES:-100000000} --seed $${REFERENCE_SEED:-0}
 
+mutation: .venv/.complete  ## app/pricing with one thing changed at a time: a test must fail; hours for all files
+	$(PY) -m tests.mutation.run --seconds $${MUTATION_SECONDS:-60} $(MUTATION_FILES)
+
 clean:  ## everything that was built; the data in .data stays
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # What the service needs; what else is installed stays.
 .venv/.service: pyproject.toml uv.lock | $(UV)

@@ -28,6 +28,7 @@ from app.errors import Problem
 from app.main import Service, WrongSchema, check_database, create_app
 from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
+from app.redemptions.upkeep import Drift, find_drift
 from app.settings import Settings, SettingsError
 from app.web.auth import SCOPES
 from app.web.connections import bounded_protocol
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     migrate_command.set_defaults(run=migrate)
 
     _add_keys(commands.add_parser("keys", help="make an API key and print it once; list, rotate and revoke keys"))
+
+    meters_command = commands.add_parser("meters", help="compare all meters with what holds and returns add up to")
+    meters_command.set_defaults(run=meters)
 
     replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
     replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
@@ -211,6 +215,24 @@ def _key_act(arguments: argparse.Namespace) -> Callable[[AsyncConnection], Await
     except ValidationError as error:
         arguments.parser.error("; ".join(f"--{str(one['loc'][0]).replace('_', '-')}: {one['msg']}" for one in error.errors()))
     return list_all if arguments.act == "list" else revoke
+
+
+def meters(settings: Settings, _: argparse.Namespace) -> int:
+    """Compares every meter with the holds and returns; status 1 when one differs."""
+
+    async def compare(database: Database) -> list[Drift]:
+        connection = await database.connect(statement_seconds=0)
+        try:
+            return await find_drift(connection)
+        finally:
+            await connection.close()
+
+    with open_database(settings) as database:
+        adrift = asyncio.run(compare(database))
+    for one in adrift:
+        print(f"{one.meter}: held {one.held}, its holds {one.held_by_holds}; used {one.used}, its holds {one.used_by_holds}")
+    print(f"{len(adrift)} meters differ from their holds" if adrift else "every meter is what its holds add up to")
+    return 1 if adrift else 0
 
 
 def replay(settings: Settings, arguments: argparse.Namespace) -> int:

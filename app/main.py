@@ -31,6 +31,7 @@ from app.pricebook.holder import BookHolder
 from app.pricebook.refresh import Refresher
 from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
+from app.pricing.book import PriceBook
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import FrontTable, endpoints
@@ -45,9 +46,12 @@ from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
 from app.quotes.spool import DRAIN_S, Spool
+from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
+from app.redemptions.counters import Counters
+from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.router import holds_router
@@ -125,16 +129,23 @@ class Service:
             batch_rows_max=settings.lane_batch_rows,
             flush_s=settings.flush_seconds,
         )
+        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
+        self.standings = Standings()
+        self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
+        self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
-            current_book=self.holder.current, price=price_and_encode, metrics=self.metrics, lines_max=limits.batch_lines_max
+            current_book=self.holder.current,
+            price=price_and_encode,
+            standings=self.standings,
+            metrics=self.metrics,
+            lines_max=limits.batch_lines_max,
         )
         spool_folder = settings.data_dir / "spool"
         is_spooling = settings.durability == "spool"
         # What was left there is drained whatever the setting says now.
         self.uses_spool = is_spooling or spool_folder.exists()
         self.spool = spool_class(spool_folder, self._connect_drain, octets_max=settings.spool_bytes, metrics=self.metrics)
-        self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         self.lane = QuoteLane(
             pricing=pricing,
             store=self.store,
@@ -151,6 +162,7 @@ class Service:
         listing = Listing(
             current_book=self.holder.current,
             price=list_prices,
+            standings=self.standings,
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
@@ -219,6 +231,10 @@ class Service:
         await self.refresher.start()
         if self.uses_spool:
             await asyncio.to_thread(self.spool.open)
+        try:
+            await self.counters.refresh()
+        except DatabaseUnreachable as error:
+            self.note_failure("start", error)
         await self.lane.start()
         await self.redemptions.start()
         self.previews.start()
@@ -236,6 +252,7 @@ class Service:
             read = self.settings.read_signing_keys_file
             key_file = KeyFile(path, self.keys, read=read, note_failure=self.note_failure)
             self._run("signing keys", key_file.follow)
+        self._run("counters", self.counters.run)
         self._run("sweeper", self.redemptions.run_sweeper)
         self._run("loop lag", lambda: measure_loop_lag(self.metrics))
         self._run("upkeep", self._keep_up)
@@ -250,6 +267,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.spool.close()
+        self.counters.close()
         await self.refresher.close()
         await self.engine.dispose()
 
@@ -311,6 +329,11 @@ class Service:
             self._schedule_days_ahead,
         )
         gauge("pricing_database_up", "1 when the database answered the last question.", lambda: int(self.pulse.is_up))
+        gauge(
+            "pricing_counters_age_seconds",
+            "Time since what is left of limits was last read, -1 before; 0 without limits.",
+            lambda: self.counters.age_s,
+        )
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
         gauge(
             "pricing_expected_wait_seconds",
@@ -329,6 +352,10 @@ class Service:
         gauge("pricing_lane_connected", "1 when the lane has its connection.", lambda: int(self.lane.is_connected))
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
+
+    def _book_in_force(self) -> PriceBook | None:
+        held = self.holder.held()
+        return None if held is None else held.book
 
     def _book_age_seconds(self) -> float:
         held = self.holder.held()
@@ -425,6 +452,7 @@ def create_api(service: Service) -> FastAPI:
             quote_of_token=service.quote_of_token,
             hold_ttl_s=service.settings.hold_ttl_seconds,
         ),
+        points_router(service.engine),
         keys_router(service.engine),
     ):
         api.include_router(router)

@@ -29,6 +29,7 @@ from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import PriceAndEncode, Pricing
 from app.quotes.replay import Replay
 from app.quotes.router import decisions_router, storefront_router
+from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey
@@ -108,6 +109,7 @@ class House:
     table: tuple[Endpoint, ...]
     metrics: Metrics
     books: Books
+    standings: Standings
 
 
 @contextlib.asynccontextmanager
@@ -124,12 +126,20 @@ async def house(
     limits = limits or LaneLimits()
     metrics = Metrics()
     clock = IssueClock() if now_ms is None else IssueClock(now_ms)
-    pricing = Pricing(current_book=books.current, price=price, metrics=metrics, lines_max=limits.batch_lines_max)
+    standings = Standings()
+    pricing = Pricing(
+        current_book=books.current, price=price, standings=standings, metrics=metrics, lines_max=limits.batch_lines_max
+    )
     store = store_class(connect, metrics=metrics)
     lane = QuoteLane(pricing=pricing, store=store, keys=KEYS, metrics=metrics, limits=limits, quote_ttl_s=900, clock=clock)
     previews = PreviewLane(pricing=pricing, limits=limits, quote_ttl_s=900, clock=clock, metrics=metrics)
     listing = Listing(
-        current_book=books.current, price=list_prices, clock=clock, metrics=metrics, lines_max=limits.batch_lines_max
+        current_book=books.current,
+        price=list_prices,
+        standings=standings,
+        clock=clock,
+        metrics=metrics,
+        lines_max=limits.batch_lines_max,
     )
     storefront = Storefront(
         lane=lane,
@@ -142,7 +152,7 @@ async def house(
     previews.start()
     await lane.start()
     try:
-        yield House(lane, storefront, endpoints(storefront, quote_octets_max=64 << 10), metrics, books)
+        yield House(lane, storefront, endpoints(storefront, quote_octets_max=64 << 10), metrics, books, standings)
     finally:
         await lane.stop()
         await previews.stop()

@@ -13,7 +13,7 @@ import asyncpg
 from app.db.engine import Database
 from app.db.partitions import ensure_day
 from app.metrics import Metrics
-from app.redemptions.entries import Answer, ChangeEntry, Drawn, HoldEntry, Key, Quoted
+from app.redemptions.entries import Answer, ChangeEntry, Drawn, HoldEntry, Key
 from app.redemptions.protocol import Draw, Grant, Part
 from app.redemptions.records import ms_of, new_id
 from app.redemptions.redemptions import Redemptions
@@ -24,8 +24,9 @@ HOUR = timedelta(hours=1)
 class Draws:
     """What quotes draw on: written into their replies by `quote`, and read from them."""
 
-    async def find(self, _: object, quoted: Sequence[Quoted]) -> list[Drawn]:
-        return [_drawn(json.loads(one.reply)) for one in quoted]
+    async def find(self, connection: asyncpg.Connection, quote_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Drawn]:
+        rows = await connection.fetch("SELECT id, reply FROM decisions WHERE id = ANY($1::uuid[])", quote_ids)
+        return {row["id"]: _drawn(json.loads(row["reply"])) for row in rows}
 
 
 def _drawn(reply: Mapping[str, Any]) -> Drawn:

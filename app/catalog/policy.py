@@ -43,6 +43,12 @@ class PointsProgram(Body):
     earn: Annotated[
         str, StringConstraints(pattern=EARN_PATTERN), AfterValidator(_earn), Field(description="Points for a minor unit paid.")
     ] = "0"
+    balances: Annotated[
+        bool,
+        Field(
+            description="A hold takes redeemed points from the balance of the `customer.id`, and its confirm grants what was earned."
+        ),
+    ] = False
 
 
 class Policy(Body):

@@ -258,3 +258,16 @@ returns = Table(
     Column("reply", LargeBinary, nullable=False),
     PrimaryKeyConstraint("hold_id", "id", name="returns_pkey"),
 )
+
+# What was added to customers' balances of points, or taken from them, by hand or by another system. What orders earn and redeem is in `holds`.
+point_grants = Table(
+    "point_grants",
+    metadata,
+    Column("customer", Text, nullable=False),
+    Column("id", UUID(as_uuid=True), nullable=False),
+    Column("granted_at", DateTime(timezone=True), nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    PrimaryKeyConstraint("customer", "id", name="point_grants_pkey"),
+)

@@ -25,7 +25,9 @@ from app.pricebook.load import load_changes, load_rows, read_latest
 from app.pricing.book import BookError, BookRows, PriceBook
 
 CHANNEL: Final = "centwise_version"
-_POLL_BOUND_SECONDS: Final = 2.0
+_LISTEN_BOUND_SECONDS: Final = 2.0
+# A poll is an index look-up. A connection that takes longer over it is as good as frozen, and a new one may not be.
+_POLL_BOUND_SECONDS: Final = 0.6
 # Each poll comes up to so much of the interval early, so that many processes do not ask in one instant.
 _POLL_JITTER: Final = 0.2
 # A burst of versions is written once at its end.
@@ -108,10 +110,14 @@ class Refresher:
             await self._refresh_or_note()
 
     async def _refresh_or_note(self) -> None:
+        had_connection = self._connection is not None
         try:
             await self.refresh()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next poll tries again on a new connection
             self._note(f"{type(error).__name__}: {error}")
+            if had_connection:
+                # It may have been the connection alone that was frozen: look again at once, and only once.
+                self._hint.set()
         else:
             self.status.checked_at = monotonic()
             if self.status.refused_version is None:
@@ -120,7 +126,7 @@ class Refresher:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
-            await within(self._connection, self._connection.add_listener(CHANNEL, self._on_notice), seconds=_POLL_BOUND_SECONDS)
+            await within(self._connection, self._connection.add_listener(CHANNEL, self._on_notice), seconds=_LISTEN_BOUND_SECONDS)
         return self._connection
 
     def _on_notice(self, *_: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.counters import Counted, counted_of
 from app.pricing.money import Int64s
 
 _NO_CURRENCY = -2  # not that of any promotion, nor the one of those that hold in any currency
@@ -24,6 +25,7 @@ class Asked(NamedTuple):
     basket: Int64s  # (n_lines,)
     sku_row: Int64s  # (n_lines,) −1 where the book does not know it
     quantity_milli: Int64s  # (n_lines,)
+    counted: Counted | None  # None: no basket has counters
 
 
 def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
@@ -40,6 +42,7 @@ def asked_of(book: PriceBook, baskets: Sequence[Basket]) -> Asked:
         np.repeat(np.arange(count.size), count),
         np.fromiter(map(row_of_sku.get, chain.from_iterable(basket.skus for basket in baskets), repeat(-1)), np.int64, n_lines),
         np.fromiter(chain.from_iterable(basket.quantities_milli for basket in baskets), np.int64, n_lines),
+        counted_of(book, baskets),
     )
 
 
@@ -70,7 +73,10 @@ def asked_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantitie
     row_of_sku = book.assortment.row_of_sku
     each = np.arange(len(skus))
     rows = np.fromiter(map(row_of_sku.get, skus, repeat(-1)), np.int64, each.size)
-    return _asked(book, (context,), np.zeros(each.size, np.int64), each, each, rows, np.array(quantities_milli, np.int64))
+    counted = counted_of(book, [context] * each.size) if context.left or context.barred else None
+    return _asked(
+        book, (context,), np.zeros(each.size, np.int64), each, each, rows, np.array(quantities_milli, np.int64), counted
+    )
 
 
 def _asked(
@@ -81,6 +87,7 @@ def _asked(
     basket: Int64s,
     sku_row: Int64s,
     quantity_milli: Int64s,
+    counted: Counted | None,
 ) -> Asked:
     currency_row, at_s = places_and_times(book, contexts)
-    return Asked(contexts, at_s, currency_row, context, first_line, basket, sku_row, quantity_milli)
+    return Asked(contexts, at_s, currency_row, context, first_line, basket, sku_row, quantity_milli, counted)

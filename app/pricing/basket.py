@@ -9,12 +9,28 @@ type Attributes = Mapping[str, str | int | bool]
 _NONE: Attributes = MappingProxyType({})
 
 
+class Left(NamedTuple):
+    """What is left of a limit of a rule: orders, minor units, or thousandths of a unit."""
+
+    rule: str
+    limit: str
+    left: int
+
+
+class Barred(NamedTuple):
+    """A promotion that does not apply in a basket because of what is left of a limit, its own or its campaign's."""
+
+    promotion: str
+    because_of: Left
+
+
 class Basket(NamedTuple):
     """The lines of one request and everything that a condition may ask about them.
 
     `skus`, `line_ids` and `quantities_milli` run along the lines. `at_us` is the instant in microseconds since 1970 UTC.
     `codes` are normalised and distinct. None is absent: a condition on it is false.
-    Attributes of the request stand before the customer's of the same name.
+    Attributes of the request stand before the customer's of the same name. `left` is told by whoever counts, and `barred` is found when
+    the basket was priced: see SEMANTICS.md, Counters.
     """
 
     currency: str
@@ -36,3 +52,5 @@ class Basket(NamedTuple):
     customer_attributes: Attributes = _NONE
     shipping_minor: int | None = None
     points: int = 0
+    left: tuple[Left, ...] = ()
+    barred: tuple[Barred, ...] = ()

@@ -47,7 +47,7 @@ def splice_funding(edit: Edit, old: Funding, new: Funding) -> Funding:
 
 def shares_of_each(funding: Funding, blocks: Sequence[Adjustment], n_places: int) -> list[Shares]:
     """The shares of the adjustments of promotions, each by itself, block by block. A give-back lessens the adjustment before it in its place."""
-    given = _given(blocks, n_places)
+    given = given_of(blocks, n_places)
     return [
         {} if _is_give_back(block) else _shares_by_place(funding, block.rule, amount, funding.is_funded(block.rule).nonzero()[0])
         for block, amount in zip(blocks, given, strict=True)
@@ -92,7 +92,7 @@ def _is_give_back(block: Adjustment) -> bool:
     return bool(block.is_give_back.size and block.is_give_back[0])
 
 
-def _given(blocks: Sequence[Adjustment], n_places: int) -> list[Int64s]:
+def given_of(blocks: Sequence[Adjustment], n_places: int) -> list[Int64s]:
     """What adjustments really gave, block by block: the amount less what the give-back behind it takes back."""
     given = [-block.amount_minor for block in blocks]
     last_block, last_place = np.zeros(n_places, np.int64), np.zeros(n_places, np.int64)

@@ -46,6 +46,9 @@ class Field(NamedTuple):
     bound: Int64s
 
 
+_IN_NONE: Final = Field(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
 class Guardrails(NamedTuple):
     """The fields that hold for every (currency, SKU) that has any: keys, sorted, are currency row · n_skus + SKU row."""
 
@@ -145,7 +148,7 @@ def compile_guardrails(rows: Sequence[GuardrailRow], n_skus: int) -> Guardrails:
     fields = []
     for place, name in enumerate(FIELDS):
         if all(row.values[place] is None for row in rows):
-            fields.append(Field(np.zeros(0, np.int64), np.zeros(0, np.int64)))
+            fields.append(_IN_NONE)
             continue
         sign = -1 if name in ("ceiling", "max_discount", "max_change") else 1
         nothing = NO_CEILING_E4 if name == "ceiling" else 0

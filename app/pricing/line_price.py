@@ -16,6 +16,7 @@ from app.pricing.mixed import shared_lines, whole_quantities
 from app.pricing.money import AMOUNT_E7_MAX, AMOUNT_MINOR_MAX, E7, MILLI, Bools, Int64s, Rounding, round_div, to_grain
 from app.pricing.price_lists import GRADUATED, NO_TIERS, visible_lists, winning_entry
 from app.pricing.sale_prices import apply_sale_prices
+from app.pricing.sale_units import Rationed, Split, groups_of_lines
 from app.pricing.tiers import Parts, exact_amounts, scale_tier, shown_unit_e4, split_into_parts
 
 
@@ -56,6 +57,7 @@ class LinePrices(NamedTuple):
     lowest_rule: Int64s
     shown_lowest_minor: Int64s | None  # of what is shown; None: the same
     bounds: Bounds  # of what is shown
+    sale_units_milli: Int64s | None  # what the sale price holds for, −1 for all of the line; None: it does for all lines
 
 
 class _Own(NamedTuple):
@@ -161,10 +163,20 @@ def _price(
     tiers = _step(parts, whole, is_graduated, rounding)
     bounded = _clamped(tiers, bounds, whole, is_graduated, rounding)
     at_s, currency_row = asked.at_s[own.context], asked.currency_row[own.context]
-    parts, sale = apply_sale_prices(book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, book.policy)
+    parts, sale, split = apply_sale_prices(
+        book.sales, bounded.parts, bounded.amount_e7, own.sku_row, currency_row, at_s, book.policy, _rationed(asked, own)
+    )
     sold = bounded if parts is bounded.parts else _step(parts, whole, is_graduated, rounding)
     final = _clamped(sold, bounds, whole, is_graduated, rounding)
-    settled = _settled(book, own, bounds, sold, final)
+    steps = _Sold(bounded, sold, final, split)
+    settled = _settled(book, own, bounds, steps)
+    unit = np.where(is_graduated, settled.unit_e4, final.parts.unit_e4[final.parts.lines.starts])
+    sale_unit, units = sold.unit_e4, None
+    if split is not None:
+        sale_unit, units = sale_unit.copy(), np.full(sale.size, -1)
+        sale_unit[split.line] = steps.averages(whole, rounding)
+        unit[split.line] = settled.unit_e4[split.line]
+        units[split.line] = split.own_milli
     subtotal, average = settled.subtotal_minor, settled.unit_e4
     is_within = subtotal <= AMOUNT_MINOR_MAX
     for step in (tiers, bounded, final):
@@ -188,15 +200,16 @@ def _price(
         bounded.unit_e4,
         np.sign(bounded.amount_e7 - tiers.amount_e7),
         sale,
-        sold.unit_e4,
+        sale_unit,
         settled.bound,
         average,
-        np.where(is_graduated, average, final.parts.unit_e4[final.parts.lines.starts]),
+        unit,
         subtotal,
         paid,
         limits.paid.floor_rule,
         None if limits.paid is bounds else shown,
         bounds,
+        units,
     )
     return priced, is_within
 
@@ -210,9 +223,37 @@ class _Settled(NamedTuple):
     bound: Int64s
 
 
-def _settled(book: PriceBook, own: _Own, bounds: Bounds, sold: "_Step", final: "_Step") -> _Settled:
+class _Sold(NamedTuple):
+    """Lines before the sale, after it, and within the bounds again; `split` has those of which a part stays before it."""
+
+    before: "_Step"
+    sold: "_Step"
+    final: "_Step"
+    split: Split | None
+
+    def averages(self, whole_milli: Int64s, rounding: Rounding) -> Int64s:
+        """The unit prices of the split lines after the sale, as shown."""
+        assert self.split is not None
+        return self.split.amounts(self.sold.amount_e7, self.before.amount_e7, whole_milli, per="unit", rounding=rounding)
+
+    def amounts(self, step: "_Step", whole_milli: Int64s, rounding: Rounding) -> Int64s:
+        """The amounts of the split lines (n_split,), rounded, when what is on sale comes to a step."""
+        assert self.split is not None
+        return self.split.amounts(step.amount_e7, self.before.amount_e7, whole_milli, per="line", rounding=rounding)
+
+
+def _rationed(asked: Asked, own: _Own) -> Rationed | None:
+    """The lines as the sale prices ration them; None where no basket counts the units of any."""
+    if asked.counted is None or asked.counted.units is None:
+        return None
+    is_shared = np.zeros(own.key.size, np.bool_) if own.whole_milli is None else own.whole_milli != own.quantity_milli
+    group = groups_of_lines(own.basket * (int(own.key.max(initial=0)) + 1) + own.key, is_shared)
+    return Rationed(asked.counted.units, own.basket, group, own.quantity_milli)
+
+
+def _settled(book: PriceBook, own: _Own, bounds: Bounds, steps: _Sold) -> _Settled:
     """Round the lines and hold them within their bounds; the lines of a SKU in a mix are one, and share what it comes to."""
-    rounding, quantity = book.policy.rounding, own.quantity_milli
+    rounding, quantity, sold, final = book.policy.rounding, own.quantity_milli, steps.sold, steps.final
     rounded = round_div(final.amount_e7, E7, rounding)
     before = rounded if final is sold else round_div(sold.amount_e7, E7, rounding)
     shared = None
@@ -223,6 +264,10 @@ def _settled(book: PriceBook, own: _Own, bounds: Bounds, sold: "_Step", final: "
         rounded[shared.line] = shared.amounts(final.amount_e7, rounding)
         quantity = quantity.copy()
         quantity[shared.line] = shared.own_milli
+    if steps.split is not None:
+        line, whole = steps.split.line, own.quantity_milli if own.whole_milli is None else own.whole_milli
+        before, rounded = before.copy(), rounded.copy()
+        before[line], rounded[line] = steps.amounts(sold, whole, rounding), steps.amounts(final, whole, rounding)
     lowest = lowest_minor(bounds, quantity)
     subtotal = np.minimum(np.maximum(rounded, lowest), highest_minor(bounds, quantity))
     average = round_div(np.minimum(subtotal, AMOUNT_MINOR_MAX) * E7, quantity, rounding)

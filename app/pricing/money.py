@@ -137,8 +137,7 @@ def mul_add_div(a: Int64s, b: Int64s | int, c: Int64s | int, d: Int64s | int, di
     a, b, c, d = (np.asarray(factor, np.int64) for factor in (a, b, c, d))
     by = np.asarray(divisor, np.int64)
     estimate = np.floor((a.astype(np.float64) * b + c.astype(np.float64) * d) / by).astype(np.int64)
-    with np.errstate(over="ignore"):
-        rest = a * b + c * d - estimate * by
+    rest = a * b + c * d - estimate * by
     carry = rest // by
     return estimate + carry, rest - carry * by
 

@@ -10,6 +10,7 @@ from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_
 from app.pricing.basket import Basket
 from app.pricing.beyond import Beyond, given_worth, gives_beside_amounts, go_beyond, has_points, reaches_beyond, shipping_stated
 from app.pricing.book import PriceBook
+from app.pricing.counters import Bars, Counted, codes_of, counted_of
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
 from app.pricing.money import AMOUNT_MINOR_MAX, Bools, Int64s
 from app.pricing.promotions import ANY_CURRENCY, Promotions
@@ -30,6 +31,7 @@ class CodeOutcome(IntEnum):
     NO_MATCHING_LINES = 1
     REDUNDANT = 2
     INVALID = 3
+    USED_UP = 4
 
 
 class Code(NamedTuple):
@@ -86,7 +88,7 @@ def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Bas
     prices, first_line, is_too_large = _without_too_large(prices, asked.context.size)
     lines, orders = _lines(prices), _orders(book, baskets, asked.contexts, asked.context, first_line)
     codes, apps = _candidates(book, asked, prices, n_rules=n_rules)
-    work = Work(book.promotions, KINDS, facts, lines, orders, book.policy)
+    work = Work(book.promotions, KINDS, facts, lines, orders, book.policy, bars=_bars(asked.counted))
     work = _weighing_gifts(book, asked.contexts, asked.context, work, apps)
     outcome = stack(work, apps)  # steps 5 to 7 and 9
     beyond = go_beyond(book, baskets, work, apps, outcome) if baskets and reaches_beyond(book) else None  # 8, 10 and 11
@@ -165,7 +167,8 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
         level.is_exclusively_taken,
         np.zeros(level.basket.size, np.int64),  # no order promotion makes sets
     )
-    work = Work(book.promotions, KINDS, facts, lines, _orders(book, baskets, contexts, context, first_line), book.policy)
+    orders = _orders(book, baskets, contexts, context, first_line)
+    work = Work(book.promotions, KINDS, facts, lines, orders, book.policy, bars=_bars(counted_of(book, baskets)))
     work = _weighing_gifts(book, contexts, context, work, apps)
     is_undecided, is_disputed = np.zeros(len(baskets), np.bool_), np.zeros(len(baskets), np.bool_)
     is_disputed[level.basket[level.is_disputed]] = True
@@ -175,6 +178,10 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
     is_undecided[apps.basket[outcome.is_short]] = True
     beyond = go_beyond(book, baskets, work, apps, outcome) if reaches_beyond(book) else None
     return OrderPriced(lines.running_minor, apps, outcome, beyond, is_undecided)
+
+
+def _bars(counted: Counted | None) -> Bars | None:
+    return None if counted is None else counted.bars
 
 
 def _weighing_gifts(book: PriceBook, contexts: Sequence[Basket], context: Int64s, work: Work, apps: Applications) -> Work:
@@ -335,11 +342,14 @@ def _read_codes(book: PriceBook, asked: Asked) -> list[Code]:
     codes: list[Code] = []
     for number, context in enumerate(asked.context.tolist()):
         seen: set[int] = set()
+        used_up = [codes_of(book, one) for one in asked.counted.used_up.get(number, ())] if asked.counted is not None else ()
         for place, text in enumerate(asked.contexts[context].codes):
             row = book.promotions.codes.row_of(text)
             at = asked.currency_row[context : context + 1], asked.at_s[context : context + 1]
             if row < 0 or not _is_offered(book.promotions, np.array([row]), *at)[0]:
                 codes.append(Code(number, place, text, -1, CodeOutcome.INVALID))
+            elif any(has_code(text) for has_code in used_up):
+                codes.append(Code(number, place, text, row, CodeOutcome.USED_UP))
             else:
                 codes.append(Code(number, place, text, row, CodeOutcome.REDUNDANT if row in seen else CodeOutcome.UNLOCKS))
                 seen.add(row)

@@ -23,6 +23,7 @@ class Reason(IntEnum):
     NO_SHIPPING = 13
     POINTS_NOT_OFFERED = 14
     NOT_BEST = 15
+    LIMIT_REACHED = 16
 
 
 class Unit(IntEnum):

@@ -8,6 +8,7 @@ import numpy as np
 from app.pricing.allocation import allocate_within
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import wanted_of
+from app.pricing.counters import Bars
 from app.pricing.groups import Groups
 from app.pricing.kind import Kind
 from app.pricing.money import AMOUNT_MINOR_MAX, PPM, Bools, Int64s, round_mul_div
@@ -34,6 +35,7 @@ class Work(NamedTuple):
     policy: Policy
     by_sequence: Bools | None = None  # (n_baskets,) in which no contest is held; None: there is none such
     worth_minor: Int64s | None = None  # (n_apps,) what is given beside amounts, or TAKES_AMOUNTS; None: nothing
+    bars: Bars | None = None  # what limits keep from baskets; None: nothing
     notes_short: bool = False  # whether it is noted what falls short of the amounts before promotions
 
 

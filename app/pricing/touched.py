@@ -44,7 +44,7 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
         if not compared.is_same_day:
             names |= before.sources.patterns[resource] | after.sources.patterns[resource]
         for body in _bodies(compared, resource, names):
-            scope = _scope(resource, body, after)
+            scope = scope_of_rule(resource, body, after)
             if scope.is_open:
                 return None
             rows.update(scope.rows.tolist())
@@ -61,7 +61,7 @@ def _beside_on_ladders(book: PriceBook, rows: set[int]) -> set[int]:
     return set(sku_row[np.isin(ladder, moved)].tolist())
 
 
-def _scope(resource: str, body: Mapping[str, Any], book: PriceBook) -> Scope:
+def scope_of_rule(resource: str, body: Mapping[str, Any], book: PriceBook) -> Scope:
     """The SKUs that a rule may touch."""
     if resource != "promotions":
         return compile_scope(body.get("scope"), book.assortment)

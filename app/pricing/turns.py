@@ -11,10 +11,12 @@ import numpy as np
 from app.pricing.asking import Offers, ask
 from app.pricing.by_line import ByLine, wanted_of
 from app.pricing.contests import contest
+from app.pricing.counters import Bars
 from app.pricing.groups import groups_of
 from app.pricing.money import Bools, Int64s
 from app.pricing.reasons import Reason, Unit
 from app.pricing.rewards import Level
+from app.pricing.scope import value_at
 from app.pricing.sequence import by_turn, turns_by_line, turns_of_units
 from app.pricing.stacking import NO_RULE, Adjustment, Applications, Outcome
 from app.pricing.taken import Taken, nothing_taken
@@ -34,8 +36,19 @@ def judge_before(work: Work, apps: Applications, outcome: Outcome) -> Int64s:
             verdict = judge(table, work.facts, apps.rule[own], context[own], scoped)
             outcome.reason[own], outcome.slot[own] = verdict.reason, verdict.slot
             outcome.needed[own], outcome.unit[own] = verdict.needed, verdict.unit
+    if work.bars is not None:
+        _bar(work, work.bars, apps, outcome)
     outcome.is_live = outcome.reason == Reason.APPLIED
     return outcome.is_live.nonzero()[0]
+
+
+def _bar(work: Work, bars: Bars, apps: Applications, outcome: Outcome) -> None:
+    """Close the applications that have nothing left of a limit, or not enough."""
+    place = value_at(bars.key, np.arange(bars.key.size), apps.basket * len(work.promotions.id) + apps.rule)
+    at = (place >= 0).nonzero()[0]
+    its = place[at]
+    outcome.reason[at], outcome.slot[at] = Reason.LIMIT_REACHED, bars.limit[its]
+    outcome.needed[at], outcome.unit[at] = bars.left[its], bars.unit[its]
 
 
 def _live(work: Work, apps: Applications, chosen: Int64s, level: Level) -> Live:

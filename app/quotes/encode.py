@@ -11,6 +11,7 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.counters import COUPON_USES
 from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
@@ -26,6 +27,7 @@ _LINE_FAULTS: Final = frozenset(_STATUS_NAMES) - {"ok", "order_out_of_bounds"}
 _CODE_REASONS: Final = {  # in the order in which they are told
     CodeOutcome.NO_MATCHING_LINES: "no_matching_lines",
     CodeOutcome.REDUNDANT: "code_redundant",
+    CodeOutcome.USED_UP: "limit_reached",
     CodeOutcome.INVALID: "code_invalid",
 }
 _MESSAGES: Final = {
@@ -186,7 +188,8 @@ class Writer:
             for code in own:
                 if code.outcome == outcome:
                     rule = {} if outcome == CodeOutcome.INVALID else {"rule": ids[code.promotion]}
-                    texts.append(json_text({**rule, "code": code.text, "reason": reason}))
+                    more = {"limit": COUPON_USES, "left": 0} if outcome == CodeOutcome.USED_UP else {}
+                    texts.append(json_text({**rule, "code": code.text, "reason": reason, **more}))
         refused: list[Error] = []
         if own and self.book.policy.coupon_failure == "all":
             entries = [msgspec.json.decode(text) for text in texts]

@@ -180,6 +180,7 @@ def _is_summing(writer: Writer) -> Bools:
     outcome, rule, promotions = writer.priced.outcome, writer.priced.applications.rule, writer.book.promotions
     is_condition = (outcome.slot >= 0) | (outcome.reason == Reason.CONDITION_NOT_MET)
     is_inert = ~outcome.is_applied & is_condition & promotions.is_contextual[rule]
+    is_inert |= outcome.reason == Reason.LIMIT_REACHED
     return np.asarray(~(promotions.is_local[rule] | is_inert), np.bool_)
 
 

@@ -2,22 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from app.errors import FieldError, ValidationFailed
 from app.metrics import Metrics
-from app.pricing.basket import Basket
+from app.pricing.basket import Basket, Left
 from app.pricing.book import PriceBook
+from app.pricing.budgets import overdrawn
 from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, MILLI, round_div
-from app.pricing.quote import price_each_alone
+from app.pricing.quote import Priced, price_each_alone
 from app.quotes.ids import IssueClock
 from app.quotes.memo import memo_of
 from app.quotes.pace import Pace
 from app.quotes.parse import listing_basket
 from app.quotes.phrases import UNIT_PRICES
 from app.quotes.schemas import PricesRequest
+from app.quotes.standing import Standings, of_one_unit
 
 _STATUS_NAMES: Final = tuple(status.name.lower() for status in LineStatus)
 _ATTRIBUTE_MESSAGES: Final = {
@@ -35,6 +37,20 @@ def list_prices(book: PriceBook, context: Basket, skus: Sequence[str]) -> list[s
     Raises ValidationFailed for attributes that the book does not know.
     """
     priced = price_each_alone(book, context, skus, [MILLI] * len(skus))
+    more = overdrawn(book, [context] * len(skus), priced)
+    if more:
+        # What a budget does not suffice for differs by SKU, so these are asked for again, each alone.
+        items = dict(zip(skus, _items(book, skus, priced), strict=True))
+        for number, barred in more.items():
+            items[skus[number]] = list_prices(book, context._replace(barred=context.barred + barred), skus[number : number + 1])[
+                0
+            ]
+        return [items[sku] for sku in skus]
+    return _items(book, skus, priced)
+
+
+def _items(book: PriceBook, skus: Sequence[str], priced: Priced) -> list[str]:
+    """The entries of SKUs. Raises ValidationFailed."""
     if priced.attribute_problems:
         first = priced.attribute_problems[0].basket
         raise ValidationFailed(
@@ -70,12 +86,14 @@ class Listing:
         *,
         current_book: Callable[[], PriceBook],
         price: PriceListing,
+        standings: Standings,
         clock: IssueClock,
         metrics: Metrics,
         lines_max: int,
     ) -> None:
         self._current_book = current_book
         self._price = price
+        self._standings = standings
         self._clock = clock
         self._metrics = metrics
         self._pace = Pace(lines_max=lines_max)
@@ -84,11 +102,32 @@ class Listing:
         """Price every SKU by one book, the one in force unless one is given. Raises Unavailable where there is none."""
         book = book or self._current_book()
         instant_ms = self._clock.read_ms()
-        memo = memo_of(book)
         basket = listing_basket(request, instant_ms)
+        is_for_now = request.at is None and request.version is None
+        items: dict[str, str] = {}
+        for context, skus in self._contexts(book, basket, request.skus, is_for_now=is_for_now):
+            items |= await self._known_or_priced(book, context, skus)
+        entries = ",".join(map(items.__getitem__, request.skus))
+        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{entries}]}}'.encode()
+
+    def _contexts(
+        self, book: PriceBook, basket: Basket, skus: Sequence[str], *, is_for_now: bool
+    ) -> Iterable[tuple[Basket, Sequence[str]]]:
+        """The SKUs by what they are told of limits."""
+        standing = self._standings.of(book) if is_for_now else None
+        if standing is None:
+            return ((basket, skus),)
+        by_left: dict[tuple[Left, ...], list[str]] = {}
+        for sku in skus:
+            left = of_one_unit(standing.of(basket._replace(skus=(sku,), line_ids=(sku,), quantities_milli=(MILLI,))))
+            by_left.setdefault(left, []).append(sku)
+        return [(basket._replace(left=left), own) for left, own in by_left.items()]
+
+    async def _known_or_priced(self, book: PriceBook, basket: Basket, asked: Sequence[str]) -> dict[str, str]:
+        memo = memo_of(book)
         context = memo.context(basket)
-        items = {} if context is None else memo.listed(context, request.skus)
-        missing = list(dict.fromkeys(sku for sku in request.skus if sku not in items))
+        items = {} if context is None else memo.listed(context, asked)
+        missing = list(dict.fromkeys(sku for sku in asked if sku not in items))
         while missing:
             began_s = time.perf_counter()
             skus = missing[: self._pace.lines]
@@ -102,5 +141,4 @@ class Listing:
             missing = missing[len(skus) :]
             if missing:
                 await asyncio.sleep(0)
-        entries = ",".join(map(items.__getitem__, request.skus))
-        return f'{{"currency":"{request.currency}","version":{book.version},"items":[{entries}]}}'.encode()
+        return items

@@ -17,13 +17,14 @@ from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
+from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, UNITS
 from app.pricing.price_lists import GROUPS
-from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
 from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, sums_of
-from app.quotes.encode import EncodedQuote, encode_quotes
+from app.quotes.encode import EncodedQuote
 from app.quotes.figures import Numbering
 from app.quotes.known import Key, KnownLine, learn
+from app.quotes.limited import encoded_by_engine, is_beyond, with_few_counters, with_limited
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
@@ -35,6 +36,8 @@ _FEW: Final = 3
 _CLUSTER_MAX: Final = 6
 _WHOLES_SEEN_MAX: Final = 50_000
 _ALWAYS_S: Final = -(1 << 62)
+# What is left of these is felt by the basket as a whole, and its lines cannot be known without it.
+_BY_BASKET: Final = frozenset((BUDGET, CAMPAIGN_BUDGET, UNITS))
 
 type Context = tuple[object, ...]
 type WholeKey = tuple[object, ...]
@@ -131,6 +134,8 @@ class Memo:
         """What the price of a line may depend on besides itself, or None where the basket is not for the memo."""
         if basket.codes or basket.points or basket.attributes or basket.customer_attributes:
             return None
+        if basket.left and any(one.limit in _BY_BASKET and one.left > 0 for one in basket.left):
+            return None
         return (
             basket.currency,
             basket.channel,
@@ -144,6 +149,7 @@ class Memo:
             basket.spend_minor if self._asks_spend else None,
             basket.days_since_last_order if self._asks_days else None,
             self._period_of(basket.at_us // 1_000_000),
+            basket.left,
         )
 
     def _named(self, segments: Iterable[str]) -> tuple[str, ...]:
@@ -259,11 +265,25 @@ def hand_over(before: PriceBook, after: PriceBook) -> None:
 
 def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
     """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
-    return price_with(memo_of(book), book, baskets, partial)
+    return price_told(memo_of(book), book, baskets, partial)
+
+
+def price_told(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+    """Do it with a memo of this book, which is asked without the counters that change nothing."""
+    if not any(basket.left for basket in baskets):
+        return price_with(memo, book, baskets, partial)
+    few = [with_few_counters(book, basket) for basket in baskets]
+    replies = price_with(memo, book, [basket for basket, _ in few], partial)
+    again = [number for number, (basket, budget) in enumerate(few) if is_beyond(budget, basket, replies[number])]
+    if again:
+        encoded = encoded_by_engine(book, [baskets[number] for number in again], [partial[number] for number in again])
+        for number, reply in zip(again, encoded, strict=True):
+            replies[number] = reply
+    return [with_limited(reply, basket.left) for reply, basket in zip(replies, baskets, strict=True)]
 
 
 def price_with(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
-    """Do it with a memo of this book."""
+    """Price baskets of whose counters the memo can know."""
     contexts = [memo.context(basket) for basket in baskets]
     keys = [None if context is None else _whole_key(context, basket) for context, basket in zip(contexts, baskets, strict=True)]
     replies = [None if key is None else memo.whole(key) for key in keys]
@@ -289,7 +309,7 @@ def _ask_engine(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bo
     rest = [number for number, reply in enumerate(replies) if reply is None]
     if rest:
         asked = [baskets[number] for number in rest]
-        encoded = encode_quotes(book, asked, price_baskets(book, asked), partial=[partial[number] for number in rest])
+        encoded = encoded_by_engine(book, asked, [partial[number] for number in rest])
         for number, reply in zip(rest, encoded, strict=True):
             replies[number] = reply
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from app.pricing.book import PriceBook
+from app.pricing.counters import LIMITS
 from app.pricing.guardrails import told_of
 from app.pricing.money import format_e4, format_milli
 from app.pricing.reasons import WIRE_NAMES, Reason
@@ -74,6 +75,8 @@ class Phrases:
             rest, slot = divmod(key, SLOT_STRIDE)
             rule, number = divmod(rest, REASON_STRIDE)
             members: dict[str, Any] = {"rule": promotions.id[rule], "reason": WIRE_NAMES[number]}
+            if number == Reason.LIMIT_REACHED:
+                members["limit"] = LIMITS[slot - 1]
             if number in (Reason.ATTRIBUTE_MISSING, Reason.CONDITION_NOT_MET):
                 # Without a comparison to blame, what is missing is what the reward itself asks for.
                 asked = promotions.reward_inputs[rule] if number == Reason.ATTRIBUTE_MISSING else ()

@@ -18,6 +18,7 @@ from app.quotes.decision import Decision
 from app.quotes.encode import EncodedQuote
 from app.quotes.pace import Pace
 from app.quotes.parse import Understood, basket_of
+from app.quotes.standing import Standings
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +72,11 @@ class Entry:
         self.refusal: bytes | None = None
 
 
+def _is_for_now(entry: Entry) -> bool:
+    """Whether the limits as they stand now are those of the request: not of one that names another instant or version."""
+    return entry.understood.request.at is None and entry.understood.request.version is None
+
+
 class Pricing:
     """The pass that lane and previews share: gathers the baskets by book and prices them, in chunks that do not hold the loop up."""
 
@@ -79,10 +85,12 @@ class Pricing:
         *,
         current_book: Callable[[], PriceBook],
         price: PriceAndEncode,
+        standings: Standings,
         metrics: Metrics,
         lines_max: int,
     ) -> None:
         self._current_book = current_book
+        self._standings = standings
         self._price = price
         self._metrics = metrics
         self._pace = Pace(lines_max=lines_max)
@@ -137,6 +145,12 @@ class Pricing:
         assert book is not None
         try:
             baskets = [basket_of(entry.understood, issued_ms) for entry in entries]
+            standing = self._standings.of(book)
+            if standing is not None:
+                baskets = [
+                    standing.tell(basket) if _is_for_now(entry) else basket
+                    for entry, basket in zip(entries, baskets, strict=True)
+                ]
             encoded = self._price(book, baskets, [entry.understood.request.partial for entry in entries])
         except Exception:  # noqa: BLE001
             # The plain text of the traceback: a renderer that shows local variables takes a second, and shows customers.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from app.pricing.reasons import Reason, Unit
 from app.pricing.stacking import Adjustment, Applications, Outcome
 from app.quotes.funding_text import Texts, funding_texts
 from app.quotes.phrases import REASON_STRIDE, SLOT_STRIDE, TEXTS, Phrases, phrases_of
+
+_WITH_FIGURE: Final = (Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET, Reason.TIER_NOT_REACHED, Reason.LIMIT_REACHED)
 
 
 class PromotionTexts:
@@ -111,13 +114,12 @@ class PromotionTexts:
         outcome, apps = self._outcome, self._applications
         at = self._told_order[~outcome.is_applied[self._told_order]]
         rule, reason = apps.rule[at], outcome.reason[at]
-        names_slot = (reason == Reason.ATTRIBUTE_MISSING) | (reason == Reason.CONDITION_NOT_MET)
+        names_slot = np.isin(reason, (Reason.ATTRIBUTE_MISSING, Reason.CONDITION_NOT_MET, Reason.LIMIT_REACHED))
         slot = np.where(names_slot, outcome.slot[at] + 1, 0)
         phrases = self._phrases.reason
         keys = ((rule * REASON_STRIDE + reason) * SLOT_STRIDE + slot).tolist()
         reasons = {app: phrases[key] for app, key in zip(at.tolist(), keys, strict=True)}
-        has_figure = np.isin(reason, (Reason.MIN_SPEND_NOT_MET, Reason.MIN_QUANTITY_NOT_MET, Reason.TIER_NOT_REACHED))
-        for app in at[has_figure].tolist():
+        for app in at[np.isin(reason, _WITH_FIGURE)].tolist():
             figure = self._needed(int(outcome.reason[app]), int(outcome.unit[app]), int(outcome.needed[app]))
             reasons[app] = f"{reasons[app][:-1]},{figure}}}"
         if self._codes:
@@ -136,6 +138,8 @@ class PromotionTexts:
 
     @staticmethod
     def _needed(reason: int, unit: int, needed: int) -> str:
+        if reason == Reason.LIMIT_REACHED:
+            return f'"left":"{format_milli(needed)}"' if unit == Unit.MILLI else f'"left":{needed}'
         if unit == Unit.MILLI:
             return f'"needed":"{format_milli(needed)}"'
         return f'"needed":"{needed}"' if reason == Reason.MIN_QUANTITY_NOT_MET else f'"needed":{needed}'

@@ -9,16 +9,19 @@ from typing import Any, Final
 import msgspec
 
 from app.pricebook.load import NoSuchVersion
+from app.pricing.basket import Left
 from app.pricing.book import PriceBook
 from app.quotes.decision import Decision
 from app.quotes.decisions import DecisionReader
 from app.quotes.encode import EncodedQuote
+from app.quotes.limited import left_of
 from app.quotes.parse import basket_of, format_instant, instant_ms_of, read_stored
 from app.quotes.pricing_pass import PriceAndEncode
 
 _PAGE_ROWS: Final = 1_000
 _TOKEN: Final = b',"token":"'
 _EXPIRES: Final = b'"expires_at":"'
+_LIMITED: Final = b',"limited":['
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -112,10 +115,17 @@ class Replay:
         stored = [read_stored(decision.request) for decision in of_one_version]
         # The instant of the price is in the stored request; that of the issue would be the fallback and is the same then.
         baskets = [
-            basket_of(one, instant_ms_of(decision.issued_at)) for one, decision in zip(stored, of_one_version, strict=True)
+            basket_of(one, instant_ms_of(decision.issued_at))._replace(left=_left_of(decision.reply))
+            for one, decision in zip(stored, of_one_version, strict=True)
         ]
         encoded = self._price(book, baskets, [one.request.partial for one in stored])
         return [_difference(decision, one) for decision, one in zip(of_one_version, encoded, strict=True)]
+
+
+def _left_of(reply: bytes) -> tuple[Left, ...]:
+    """The counters that a decision was priced with: its reply says them all."""
+    # Inside a text the quotes would be escaped.
+    return left_of(msgspec.json.decode(reply)["limited"]) if _LIMITED in reply else ()
 
 
 def _difference(decision: Decision, encoded: EncodedQuote) -> Difference | None:

@@ -43,6 +43,9 @@ class PriceStep(Struct, omit_defaults=True):
     bound: Literal["floor", "ceiling"] | None = None
     guardrail: str | None = None
     price_list: str | None = None
+    units: Annotated[
+        DecimalText | None, Meta(description="For how much of the line a sale price holds, where not for all of it.")
+    ] = None
 
 
 class LineError(Struct):
@@ -111,6 +114,27 @@ class QuotedPoints(Struct, omit_defaults=True):
     multipliers: list[Multiplier] = []
 
 
+class Limited(Struct):
+    """What was left of a limit when the basket was priced: orders, minor units, or a quantity as a decimal string."""
+
+    rule: str
+    limit: Annotated[
+        Literal[
+            "uses",
+            "uses_per_day",
+            "uses_per_week",
+            "uses_per_month",
+            "budget",
+            "gifts",
+            "campaign_budget",
+            "coupon_uses",
+            "units",
+        ],
+        Meta(description="Of a promotion, a campaign (`campaign_budget`), a coupon (`coupon_uses`) or a sale price (`units`)."),
+    ]
+    left: int | str
+
+
 class Quote(Struct, omit_defaults=True):
     """A priced basket. Of a preview `id` and `token` are null; of a quote they are there, and it binds until `expires_at`."""
 
@@ -146,6 +170,7 @@ class Quote(Struct, omit_defaults=True):
         ]
         | None
     ) = None
+    limited: Annotated[list[Limited], Meta(description="Limits of its rules that are close; there where there are any.")] = []
     explanation: Annotated[dict[str, Any], Meta(description="Every step; of a preview with `explain=full` only.")] | None = None
 
 

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ _EVERY_S: Final = (0.3, 0.9)
 _ABANDONED_EVERY_S: Final = 5.0
 _NOTE_EVERY_S: Final = 1.0
 _ROWS_AT_ONCE: Final = 256
+_OCTETS_AT_ONCE: Final = 2 << 20
 DRAIN_S: Final = 10.0
 # What Postgres, or packing a row, says of a row that it will never take. Another row of the same key is a matter of looking again.
 _REFUSED: Final = (
@@ -90,7 +91,7 @@ class Spool:
             return
         if waiting := self._kept.waiting:
             _log.warning("spool_left_behind", decisions=waiting, folder=str(self._slot.folder))
-        # A disk that hangs must not hold the end up.
+        # A write that hangs is not waited for here.
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._writing is None or self._writing.done():
             self._kept.close()
@@ -170,18 +171,19 @@ class Spool:
             connection.terminate()
 
     async def _drain_file(self, connection: asyncpg.Connection, log: SpoolLog, file: SpoolFile) -> asyncpg.Connection:
+        """Store what a file holds and remove it; gives the connection to go on with, which may be another one."""
         decisions, is_damaged = await asyncio.to_thread(log.decisions, file)
         refused = 0
-        for start in range(0, len(decisions), _ROWS_AT_ONCE):
-            chunk = decisions[start : start + _ROWS_AT_ONCE]
-            try:
-                await self._store(connection, chunk)
-            except asyncpg.UniqueViolationError:
-                raise
-            except _REFUSED as error:
-                _log.warning("spooled_batch_refused", error=repr(error), decisions=len(chunk))
-                connection.terminate()
-                connection = await self._connect()
+        try:
+            for chunk in _chunks(decisions):
+                try:
+                    await self._store(connection, chunk)
+                    continue
+                except asyncpg.UniqueViolationError:
+                    raise
+                except _REFUSED as error:
+                    _log.warning("spooled_batch_refused", error=repr(error), decisions=len(chunk))
+                    connection = await self._replaced(connection)
                 self._days.clear()
                 # One by one, so that a row which Postgres cannot take is set aside alone.
                 for decision in chunk:
@@ -189,16 +191,23 @@ class Spool:
                         await self._store(connection, [decision])
                     except asyncpg.UniqueViolationError:
                         raise
-                    except _REFUSED as why:
-                        _log.error("spooled_decision_refused", id=str(decision.id), error=repr(why))
+                    except _REFUSED as error:
+                        _log.error("spooled_decision_refused", id=str(decision.id), error=repr(error))
                         await asyncio.to_thread(log.set_aside, decision)
                         refused += 1
-                        connection.terminate()
-                        connection = await self._connect()
+                        connection = await self._replaced(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         await asyncio.to_thread(log.remove, file, is_damaged=is_damaged)
         self._metrics.drained.at().n += len(decisions) - refused
         _log.info("drained", decisions=len(decisions), refused=refused, file=file.path.name)
         return connection
+
+    async def _replaced(self, connection: asyncpg.Connection) -> asyncpg.Connection:
+        """A new connection in place of one on which something failed."""
+        connection.terminate()
+        return await self._connect()
 
     async def _store(self, connection: asyncpg.Connection, decisions: Sequence[Decision]) -> None:
         days = {day_of(decision.issued_at) for decision in decisions}
@@ -213,6 +222,20 @@ class Spool:
     def _oldest_seconds(self) -> float:
         oldest_us = self._kept.oldest_us if self._is_open else None
         return 0.0 if oldest_us is None else max(0.0, time.time() - oldest_us / 1e6)
+
+
+def _chunks(decisions: Sequence[Decision]) -> Iterator[list[Decision]]:
+    """What is stored in one transaction: not too many rows, and not too much of them."""
+    chunk: list[Decision] = []
+    octets = 0
+    for decision in decisions:
+        if chunk and (len(chunk) >= _ROWS_AT_ONCE or octets > _OCTETS_AT_ONCE):
+            yield chunk
+            chunk, octets = [], 0
+        chunk.append(decision)
+        octets += len(decision.request) + len(decision.reply)
+    if chunk:
+        yield chunk
 
 
 async def store_spooled(connection: asyncpg.Connection, decisions: Sequence[Decision]) -> None:

@@ -29,7 +29,8 @@ MAGIC: Final = b"centwise-spool-1\n"
 _MARKER: Final = b"\xc3CW\xc3"
 _HEAD: Final = struct.Struct("<4sI16s")
 _DIGEST_OCTETS: Final = 16
-_FILE_OCTETS: Final = 16 << 20
+# A drain reads a whole file, and decoding it should not be felt.
+_FILE_OCTETS: Final = 4 << 20
 _NAME: Final = re.compile(r"(\d{8})\.log")
 _ASIDE: Final = "aside.log"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from app.pricing.line_price import LinePrices
 from app.pricing.money import format_decimal, format_e4, format_milli
 from app.pricing.price_lists import NO_TIERS
 from app.pricing.strategy import ABSENT, Form, Status, Told
-from app.quotes.phrases import TEXTS, UNIT_PRICES
+from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES
 
 _STATUS_NAMES: Final = tuple(status.name.lower() for status in Status)
 
@@ -56,6 +56,7 @@ def price_steps(book: PriceBook, lines: LinePrices, skus: Sequence[str]) -> dict
     price, guard = UNIT_PRICES, book.guardrail_names.id
     kinds, kind_of = book.strategies.kinds, book.strategies.kind
     inputs = _inputs(base.told)
+    units = lines.sale_units_milli
     found: dict[int, str] = {}
     for place, row in zip(places.tolist(), zip(*(column[places].tolist() for column in columns), strict=True), strict=True):
         (unit, strategy, strategy_unit, status, strategy_bound, told, ladder, is_gap_short, base_unit) = row[:9]
@@ -89,7 +90,8 @@ def price_steps(book: PriceBook, lines: LinePrices, skus: Sequence[str]) -> dict
             before = after
         if sale >= 0:
             after = price[sale_unit]
-            entries.append(f'{{"step":"sale","rule":{TEXTS[book.sale_names.id[sale]]},"before":{before},"after":{after}}}')
+            more = "" if units is None or units[place] < 0 else f',"units":{QUANTITIES[int(units[place])]}'
+            entries.append(f'{{"step":"sale","rule":{TEXTS[book.sale_names.id[sale]]}{more},"before":{before},"after":{after}}}')
             before = after
         if final_bound:
             entries.append(_guardrail(guard, floor if final_bound > 0 else ceiling, before, price[final_unit]))

@@ -1,6 +1,6 @@
 """What a quote draws on: from the reply that was stored and the limits of the book in force. Pure.
 
-Uses count once an order, budgets what promotions really gave, capped sales and gifts units. Source: docs/holds.md, What a hold draws.
+Uses count once an order, budgets what promotions really gave, capped sales and gifts units. Source: docs/promotions.md, Limits.
 """
 
 from collections.abc import Mapping

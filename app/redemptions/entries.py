@@ -55,15 +55,6 @@ class ChangeEntry(Entry):
     lines: Sequence[Mapping[str, str]]
 
 
-class Quoted(NamedTuple):
-    """A stored decision, as far as a hold looks at it."""
-
-    version: int
-    customer: str | None
-    issued_ms: int
-    reply: bytes
-
-
 class Drawn(NamedTuple):
     """What a quote draws on; `needs_customer` are limits by customer of a quote that names none."""
 
@@ -74,7 +65,7 @@ class Drawn(NamedTuple):
     sold_milli: Mapping[str, int]
 
 
-type FindDraws = Callable[[Any, Sequence[Quoted]], Awaitable[list[Drawn]]]
+type FindDraws = Callable[[Any, Sequence[UUID]], Awaitable[Mapping[UUID, Drawn]]]
 
 
 def fail(entry: Entry, problem: InternalError) -> None:

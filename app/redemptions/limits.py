@@ -1,10 +1,10 @@
 """What limits the rules of a book have, and the meters that count them.
 
 Read from the documents when first asked for, rule by rule: a new version costs nothing but what changed in campaigns and in coupons that list
-their codes. Source: docs/holds.md, Limits.
+their codes. Source: docs/promotions.md, Limits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -36,12 +36,13 @@ _USES_PER_CUSTOMER: Final[tuple[tuple[LimitName, Window | None], ...]] = (
 
 
 class Limit(NamedTuple):
-    """A limit of a rule, as of the book's version `version`.
+    """A limit of a rule, read from the book's version `version`.
 
     `start` is the meter's id; where there is a meter for each customer, code or window it goes on behind it. A limit with a `currency` bounds
     what is given in that currency only.
     """
 
+    rule: str
     name: LimitName
     unit: Unit
     cap: int
@@ -173,12 +174,10 @@ class Limits:
         else:
             version, found = self._earlier.version, self._earlier.documents.get(resource, {}).get(rule)
             body = msgspec.json.encode(found or {})
-        if resource == "sale-prices":
-            return tuple(_of_sale_price(rule, _SALE_PRICE.decode(body), version))
-        if resource == "coupons":
-            return tuple(_of_coupon(rule, _COUPON.decode(body), version))
-        budgets = [_of_campaign(budget, self.version) for budget in self._campaigns.get(rule, ())]
-        return (*_of_promotion(rule, _PROMOTION.decode(body), version), *budgets)
+        own = tuple(_READ[resource](rule, body, version))
+        if resource != "promotions":
+            return own
+        return (*own, *(_of_campaign(budget, self.version) for budget in self._campaigns.get(rule, ())))
 
     def _budgets_by_promotion(self, before: "Limits | None") -> Mapping[str, tuple[_Budget, ...]]:
         campaigns = self._tables["campaigns"]
@@ -205,7 +204,7 @@ class Limits:
         found = dict(before._listed)
         for name in changed:
             for code, _ in _codes_of(name, earlier[name].body) if name in earlier else ():
-                del found[code]
+                found.pop(code, None)
         for name in changed:
             found.update(_codes_of(name, coupons[name].body) if name in coupons else ())
         return found
@@ -226,6 +225,14 @@ def _has_code(body: Mapping[str, Any], code: str) -> bool:
     return code in body["codes"] if generated is None else code.startswith(generated.beginning) and generated.has(code)
 
 
+def limits_of(resource: str, rule: str, body: Mapping[str, Any], version: int) -> Iterable[Limit]:
+    """The limits that a document of its own sets, read from a version; of a campaign its budget."""
+    if resource == "campaigns":
+        budget = body.get("budget")
+        return () if budget is None else (_of_campaign(_Budget(rule, budget, body.get("currency")), version),)
+    return _READ[resource](rule, msgspec.json.encode(body), version)
+
+
 def _of_promotion(rule: str, body: _Promotion, version: int) -> Iterable[Limit]:
     limits = body.limits
     if limits is None:
@@ -234,42 +241,47 @@ def _of_promotion(rule: str, body: _Promotion, version: int) -> Iterable[Limit]:
     zone = UTC if body.schedule is None else ZoneInfo(body.schedule.timezone)
     for name, window in _USES:
         if (cap := limits.get(name)) is not None:
-            yield Limit(name, "order", cap, version, f"{start}/uses", None, window, zone)
+            yield Limit(rule, name, "order", cap, version, f"{start}/uses", None, window, zone)
     for name, window in _USES_PER_CUSTOMER:
         if (cap := limits.get(name)) is not None:
-            yield Limit(name, "order", cap, version, f"{start}/customers", "customer", window, zone)
+            yield Limit(rule, name, "order", cap, version, f"{start}/customers", "customer", window, zone)
     if (cap := limits.get("budget")) is not None:
-        yield Limit("budget", "minor", cap, version, f"{start}/budget", currency=body.currency)
+        yield Limit(rule, "budget", "minor", cap, version, f"{start}/budget", currency=body.currency)
     if (cap := limits.get("gifts")) is not None:
-        yield Limit("gifts", "milli", cap * MILLI, version, f"{start}/gifts")
+        yield Limit(rule, "gifts", "milli", cap * MILLI, version, f"{start}/gifts")
 
 
 def _of_campaign(budget: _Budget, version: int) -> Limit:
     start = f"campaigns/{budget.campaign}/budget"
-    return Limit("campaign_budget", "minor", budget.amount_minor, version, start, currency=budget.currency)
+    return Limit(budget.campaign, "campaign_budget", "minor", budget.amount_minor, version, start, currency=budget.currency)
 
 
 def _of_coupon(rule: str, body: _Coupon, version: int) -> Iterable[Limit]:
     limits, start = body.limits or {}, f"coupons/{rule}"
     if (cap := limits.get("uses")) is not None:
-        yield Limit("coupon_uses", "order", cap, version, f"{start}/uses")
+        yield Limit(rule, "coupon_uses", "order", cap, version, f"{start}/uses")
     if (cap := limits.get("uses_per_customer")) is not None:
-        yield Limit("coupon_uses_per_customer", "order", cap, version, f"{start}/customers", "customer")
+        yield Limit(rule, "coupon_uses_per_customer", "order", cap, version, f"{start}/customers", "customer")
     # A generated code is one customer's own: it counts once where nothing else is said.
     cap = limits.get("uses_per_code") or (None if body.generate is None else 1)
     if cap is not None:
-        yield Limit("coupon_uses_per_code", "order", cap, version, f"{start}/codes", "code")
+        yield Limit(rule, "coupon_uses_per_code", "order", cap, version, f"{start}/codes", "code")
 
 
 def _of_sale_price(rule: str, body: _SalePrice, version: int) -> Iterable[Limit]:
     start = f"sale-prices/{rule}"
     if body.stock_cap is not None:
-        yield Limit("units", "milli", body.stock_cap * MILLI, version, f"{start}/units")
+        yield Limit(rule, "units", "milli", body.stock_cap * MILLI, version, f"{start}/units")
     if body.per_customer_cap is not None:
-        yield Limit("units_per_customer", "milli", body.per_customer_cap * MILLI, version, f"{start}/customers", "customer")
+        yield Limit(rule, "units_per_customer", "milli", body.per_customer_cap * MILLI, version, f"{start}/customers", "customer")
 
 
 _PROMOTION: Final = msgspec.json.Decoder(_Promotion)
 _COUPON: Final = msgspec.json.Decoder(_Coupon)
 _SALE_PRICE: Final = msgspec.json.Decoder(_SalePrice)
 _POLICY: Final = msgspec.json.Decoder(_Policy)
+_READ: Final[Mapping[str, Callable[[str, bytes, int], Iterable[Limit]]]] = {
+    "promotions": lambda rule, body, version: _of_promotion(rule, _PROMOTION.decode(body), version),
+    "coupons": lambda rule, body, version: _of_coupon(rule, _COUPON.decode(body), version),
+    "sale-prices": lambda rule, body, version: _of_sale_price(rule, _SALE_PRICE.decode(body), version),
+}

@@ -10,7 +10,7 @@ SELECT decision.*
 FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (id, issued_at)
 LEFT JOIN decision_keys AS key ON key.id = wanted.id
 CROSS JOIN LATERAL (
-  SELECT id, issued_at, version, customer, reply FROM decisions
+  SELECT id, customer, reply FROM decisions
   WHERE issued_at = coalesce(key.issued_at, wanted.issued_at) AND id = wanted.id OFFSET 0
 ) AS decision
 """
@@ -127,6 +127,8 @@ WHERE coalesce(meters.held, 0) <> coalesce(taken.held, 0)
    OR coalesce(meters.used, 0) <> coalesce(taken.used, 0) - coalesce(back.returned, 0)
 ORDER BY 1
 """
+
+TAKEN: Final = "SELECT id, cap_wanted AS cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
 
 DOCUMENT_AT: Final = """
 SELECT id, body FROM documents

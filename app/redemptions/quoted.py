@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -11,10 +13,12 @@ from app.db.engine import DatabaseUnreachable
 from app.pricebook.holder import Held
 from app.redemptions import queries
 from app.redemptions.draws import Quote, Unknown, draws_of, read_quoted, sold_milli
-from app.redemptions.entries import Drawn, Quoted
+from app.redemptions.entries import Drawn
 from app.redemptions.limits import Earlier, Limits
 from app.redemptions.protocol import Amount
-from app.redemptions.records import ms_of
+from app.redemptions.records import instant_of, ms_of
+
+_VERSION_7: Final = 7
 
 
 class QuotedDraws:
@@ -28,10 +32,11 @@ class QuotedDraws:
         """Have the limits of a new book from the next hold on."""
         self._held = held
 
-    async def find(self, connection: asyncpg.Connection, quoted: Sequence[Quoted]) -> list[Drawn]:
-        """What each quote draws on. Raises DatabaseUnreachable while there is no book."""
+    async def find(self, connection: asyncpg.Connection, quote_ids: Sequence[UUID]) -> dict[UUID, Drawn]:
+        """What each quote that there is draws on. Raises DatabaseUnreachable while there is no book."""
         limits = await self._in_force()
-        return [await self._find(connection, read_quoted(one.reply), one.customer, limits) for one in quoted]
+        rows = await connection.fetch(queries.QUOTES, quote_ids, [_issued_at(one) for one in quote_ids])
+        return {row["id"]: await self._find(connection, read_quoted(row["reply"]), row["customer"], limits) for row in rows}
 
     async def _in_force(self) -> Limits:
         held, limits = self._held, self._limits
@@ -56,6 +61,11 @@ class QuotedDraws:
             ms_of(quote.expires_at),
             sold_milli(quote),
         )
+
+
+def _issued_at(quote_id: UUID) -> datetime | None:
+    """The instant in an id of our own; None for one that a client made."""
+    return instant_of(int.from_bytes(quote_id.bytes[:6])) if quote_id.version == _VERSION_7 else None
 
 
 async def _earlier(connection: asyncpg.Connection, version: int, unknown: Iterable[Unknown]) -> Earlier:

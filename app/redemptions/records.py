@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+from asyncpg.pgproto import pgproto
 
 from app.redemptions.protocol import Amount, Draw, Grant, Hold, Meter, State
 from app.redemptions.returning import Returned
@@ -39,10 +40,17 @@ _detail: Final = msgspec.json.Decoder(Detail)
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562, 5.7) of now."""
+    """A UUIDv7 (RFC 9562, 5.7) of now. It is of the driver's own class, which is packed and hashed several times faster than the library's."""
     tail = int.from_bytes(os.urandom(10))
     high = (time.time_ns() // 1_000_000 & ((1 << 48) - 1)) << 16 | 0x7000 | tail & 0x0FFF
-    return UUID(int=high << 64 | 1 << 63 | tail >> 18)
+    made: UUID = pgproto.UUID((high << 64 | 1 << 63 | tail >> 18).to_bytes(16))
+    return made
+
+
+def fast_id(some_id: UUID) -> UUID:
+    """The same id, as `new_id` makes them."""
+    made: UUID = pgproto.UUID(some_id.bytes)
+    return made
 
 
 def instant_of(at_ms: int) -> datetime:

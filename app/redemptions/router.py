@@ -14,7 +14,7 @@ from app.db.tables import holds, meters
 from app.errors import NotFound, ValidationFailed
 from app.redemptions.entries import Answer, ChangeEntry, HoldEntry, Key
 from app.redemptions.lane import RedemptionLane
-from app.redemptions.records import new_id, shown_hold, stored_hold
+from app.redemptions.records import fast_id, new_id, shown_hold, stored_hold
 from app.web.auth import Principal, requires
 from app.web.idempotency import REPLAYED, read_key, request_sha256
 from app.web.openapi import IDEMPOTENT
@@ -154,7 +154,7 @@ def holds_router(
             key=await _key(request, caller),
             outcome=None,
             hold_id=new_id(),
-            quote_id=quote_id,
+            quote_id=fast_id(quote_id),
             order=body.order,
             ttl_ms=(body.ttl_seconds or hold_ttl_s) * 1000,
         )
@@ -201,7 +201,7 @@ def holds_router(
             key=await _key(request, caller),
             outcome=None,
             kind=kind,
-            hold_id=hold_id,
+            hold_id=fast_id(hold_id),
             order=more.get("order", ""),
             return_id=new_id(),
             milli=more.get("milli", {}),

@@ -1,6 +1,6 @@
 """Taking holds: one transaction for a batch, as protocol.py says it must be done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -8,15 +8,14 @@ from uuid import UUID
 import asyncpg
 
 from app.redemptions import queries
-from app.redemptions.entries import Answer, Drawn, FindDraws, HoldEntry, Quoted
+from app.redemptions.entries import Answer, Drawn, FindDraws, HoldEntry
 from app.redemptions.keys import Raced, answer_repeated, write_keys
 from app.redemptions.locked import Meters, lock_holds, write
 from app.redemptions.problems import problem_of
 from app.redemptions.protocol import Again, Asked, Hold, HoldOutcome, Meter, Refused, Same, Taken, decide_holds, expire
-from app.redemptions.records import Stored, hold_columns, instant_of, ms_of, stored_hold, taken_reply
+from app.redemptions.records import Stored, hold_columns, instant_of, stored_hold, taken_reply
 
 _EXPIRED_MAX: Final = 500
-_VERSION_7: Final = 7
 
 
 class Taking:
@@ -42,14 +41,12 @@ class Taking:
             if any(entry.key is not None for entry in done):
                 await write_keys(connection, done, at or instant_of(await connection.fetchval(queries.NOW)))
 
-    async def _drawn(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry]) -> dict[UUID, Drawn]:
+    async def _drawn(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry]) -> Mapping[UUID, Drawn]:
         """What the entries' quotes draw on, by quote; entries that cannot be taken for it get their refusal."""
         ids = list({entry.quote_id for entry in entries})
         if not ids:
             return {}
-        rows = await connection.fetch(queries.QUOTES, ids, [_issued_at(one) for one in ids])
-        quoted = [Quoted(row["version"], row["customer"], ms_of(row["issued_at"]), row["reply"]) for row in rows]
-        found = dict(zip([row["id"] for row in rows], await self._find_draws(connection, quoted), strict=True))
+        found = await self._find_draws(connection, ids)
         for entry in entries:
             drawn = found.get(entry.quote_id)
             if drawn is None:
@@ -58,7 +55,7 @@ class Taking:
                 entry.outcome = problem_of(Refused("customer_needed", drawn.needs_customer))
         return found
 
-    async def _take(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry], drawn: dict[UUID, Drawn]) -> datetime:
+    async def _take(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry], drawn: Mapping[UUID, Drawn]) -> datetime:
         rows = await connection.fetch(
             queries.HOLDS_TO_TAKE,
             [entry.quote_id for entry in entries],
@@ -109,7 +106,7 @@ class Taking:
         entries: Sequence[HoldEntry],
         outcomes: Sequence[HoldOutcome],
         taken: Sequence[Hold],
-        drawn: dict[UUID, Drawn],
+        drawn: Mapping[UUID, Drawn],
         existing: dict[UUID, Stored],
         now_ms: int,
     ) -> None:
@@ -135,8 +132,3 @@ class Taking:
 
 def _asked(entry: HoldEntry, drawn: Drawn) -> Asked:
     return Asked(entry.hold_id, entry.quote_id, entry.order, drawn.expires_ms, entry.ttl_ms, drawn.draws, drawn.grants)
-
-
-def _issued_at(quote_id: UUID) -> datetime | None:
-    """The instant in an id of our own; None for one that a client made."""
-    return instant_of(int.from_bytes(quote_id.bytes[:6])) if quote_id.version == _VERSION_7 else None

@@ -37,6 +37,12 @@ CREATE TABLE returns (
     meters text[] NOT NULL, amounts bigint[] NOT NULL, reply bytea NOT NULL,
     CONSTRAINT returns_pkey PRIMARY KEY (hold_id, id)
 );
+
+CREATE TABLE point_grants (
+    customer text NOT NULL, id uuid NOT NULL, granted_at timestamptz NOT NULL, points bigint NOT NULL, reason text NOT NULL,
+    actor text NOT NULL,
+    CONSTRAINT point_grants_pkey PRIMARY KEY (customer, id)
+);
 """
 
 
@@ -50,5 +56,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them away."""
-    for table in ("returns", "holds", "meters"):
+    for table in ("point_grants", "returns", "holds", "meters"):
         op.execute(f"DROP TABLE {table}")

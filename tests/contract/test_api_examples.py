@@ -72,6 +72,10 @@ def filled(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     return shown
 
 
+OTHER_LIMITS = (
+    *("uses_per_day", "uses_per_week", "uses_per_month", "gifts"),
+    *("uses_per_customer_per_day", "uses_per_customer_per_week", "uses_per_customer_per_month"),
+)
 # (path, body as sent, what is shown beside it)
 DOCUMENTS = [
     ("/v1/products/SKU-1", PRODUCT, {}),
@@ -94,9 +98,10 @@ DOCUMENTS = [
             "params": TEN_OFF["params"] | {"of": None, "units": None, "per": None, "allocate": "amount"},
             "not_on_sale": False,
             "conditions": {"all": [{"attribute": "order.subtotal", "op": ">=", "value": 5000, "basis": None}]},
+            "limits": dict.fromkeys(OTHER_LIMITS) | TEN_OFF["limits"],
         },
     ),
-    ("/v1/coupons/SAVE10", COUPON, {"generate": None}),
+    ("/v1/coupons/SAVE10", COUPON, {"generate": None, "limits": None}),
     ("/v1/price-lists/vip", VIP, {"name": None}),
     ("/v1/sale-prices/flash", FLASH | {"currency": "USD"}, {"percent": None, "amount": None}),
     ("/v1/guardrails/g1", GUARDRAIL, {"min_margin": None, "map": None, "max_discount": None, "max_change": None}),

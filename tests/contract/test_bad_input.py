@@ -154,6 +154,8 @@ BODIES: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", "/v1/promotions/A", PROMOTION | {"level": "basket"}, {"level"}),
     ("PUT", "/v1/promotions/A", PROMOTION | {"lane": "0"}, {"lane"}),
     ("PUT", "/v1/promotions/A", PROMOTION | {"limits": {"uses": 0}}, {"limits.uses"}),
+    ("PUT", "/v1/promotions/A", PROMOTION | {"limits": {"gifts": 5}}, {"limits.gifts"}),
+    ("PUT", "/v1/coupons/A", {"promotion": "A", "codes": ["A"], "limits": {"uses_per_code": 0}}, {"limits.uses_per_code"}),
     ("PUT", "/v1/promotions/A", PROMOTION | {"funding": [{"party": "a", "percent": "60"}] * 2}, {"funding", "funding[1].party"}),
     ("PUT", "/v1/promotions/A", PROMOTION | {"schedule": {}}, {"schedule.timezone"}),
     ("PUT", "/v1/promotions/A", PROMOTION | {"schedule": {"timezone": "Mars/Base"}}, {"schedule.timezone"}),

@@ -84,7 +84,12 @@ SHAPES = {
     "FixedPricePromotionParams": "unit_price",
     "TieredPromotionParams": "by steps",
     "SpendSavePromotionParams": "threshold amount percent repeat max_times steps",
-    "Coupon": "promotion codes generate",
+    "Limits": "uses uses_per_day uses_per_week uses_per_month uses_per_customer uses_per_customer_per_day uses_per_customer_per_week"
+    " uses_per_customer_per_month budget gifts",
+    "Coupon": "promotion codes generate limits",
+    "CouponLimits": "uses uses_per_customer uses_per_code",
+    "Campaign": "name goal promotions from to timezone budget currency",
+    "PointsProgram": "worth max_percent max_amount earn balances",
     "Guardrail": "scope currency floor ceiling min_margin map max_discount max_change",
     "ElasticityStrategyParams": "form elasticity reference_price objective stock_value",
     "CostPlusStrategyParams": "markup margin amount",

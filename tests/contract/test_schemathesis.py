@@ -125,3 +125,4 @@ def test_no_input_is_our_fault_and_every_reply_is_as_described(
     assert cases
     assert int(cases[1]) > 200
     assert 'pricing_request_errors_total{problem="internal"}' not in httpx.get(f"{shop_to_spoil}/metrics").text
+    print(f"figure: R9: {cases[1]} generated requests in {seconds} s, 0 answered with 5xx or not as described, seed {seed}")

@@ -2,7 +2,7 @@
 
 An `http` block is a request as it goes over the line: method and path, headers if any, an empty line, the body; `###` parts several of
 them. A `sh` block that begins with `curl` is a request too, unless it reads a file. The block `json reply` after it is what the service
-answers, shortened; `json 422` is an answer with that status. Braces in a path or header (`{id}`) stand for that member of the last
+answers, shortened; `json 422` is an answer with that status. Braces in a path, header or body (`{id}`) stand for that member of the last
 reply that has it. A plain `json` block is not sent.
 """
 

@@ -70,13 +70,13 @@ def at_a_quiet_hour(exchange: Exchange) -> Exchange:
 
 
 async def send(client: httpx.AsyncClient, exchange: Exchange, known: dict[str, str]) -> httpx.Response:
-    """Send a request with what earlier replies fill into its path and headers, and remember what this one has."""
+    """Send a request with what earlier replies fill into its path, headers and body, and remember what this one has."""
 
     def filled(text: str) -> str:
         return _PLACE.sub(lambda match: known[match[1]], text)
 
     headers = {name: filled(value) for name, value in exchange.headers.items()}
-    reply = await client.request(exchange.method, filled(exchange.path), content=exchange.body.encode(), headers=headers)
+    reply = await client.request(exchange.method, filled(exchange.path), content=filled(exchange.body).encode(), headers=headers)
     if "json" in reply.headers.get("content-type", "") and "ndjson" not in reply.headers["content-type"]:
         content: Any = reply.json()
         if isinstance(content, dict):

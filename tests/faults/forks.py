@@ -28,6 +28,7 @@ class Fork:
     """A serving process; what it says goes to a file in `folder`. `program` runs in it and is a function of a module."""
 
     def __init__(self, folder: Path, *, program: Callable[[], int] = serve, **settings: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.said = folder / f"pod-{self.port}.log"
         env = environment(folder, port=str(self.port), **settings)

@@ -1,6 +1,9 @@
 """Planted defects: services that do not keep what they promise. They exist for the tests of faults to find them."""
 
 import asyncio
+import os
+import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -66,17 +69,31 @@ def serve_amnesically() -> int:
     return _serve(AmnesicStore)
 
 
-def _serve(store_class: type[DecisionStore]) -> int:
+def serve_behind() -> int:
+    """No defect of ours: a storefront whose clock is 90 s late."""
+    return _serve(DecisionStore, ahead_ms=-90_000)
+
+
+def serve_ahead() -> int:
+    """And one whose clock is 90 s early."""
+    return _serve(DecisionStore, ahead_ms=90_000)
+
+
+def _serve(store_class: type[DecisionStore], *, ahead_ms: int = 0) -> int:
     settings = Settings.from_environment()
     assert settings.database_url is not None
-    return asyncio.run(_run(settings, Database(settings.database_url.get_secret_value()), store_class))
+    return asyncio.run(_run(settings, Database(settings.database_url.get_secret_value()), store_class, ahead_ms))
 
 
-async def _run(settings: Settings, database: Database, store_class: type[DecisionStore]) -> int:
+async def _run(settings: Settings, database: Database, store_class: type[DecisionStore], ahead_ms: int) -> int:
     connection = await database.connect()
     book = await compile_off_loop(await load_rows(connection))
     await connection.close()
-    async with house(connector(database), books=Books(book), store_class=store_class) as served:
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000 + ahead_ms
+
+    async with house(connector(database), books=Books(book), store_class=store_class, now_ms=now_ms) as served:
         app, api = doors(served, database.engine())
         api.add_route("/readyz", lambda _: PlainTextResponse("ready"))
         server: uvicorn.Server = make_server(settings, app)
@@ -129,3 +146,19 @@ def _serve_with_spool(spool_class: type[Spool]) -> int:
     server: uvicorn.Server = make_server(settings, app)
     server.run(sockets=[bind(settings.host, settings.port)])
     return 0
+
+
+class LeakingSpool(Spool):
+    """Keeps something of each question; it is asked first by whoever reads a quote."""
+
+    async def find(self, quote_id: uuid.UUID) -> Decision | None:
+        _KEPT.append((bytes(range(200)) * 3_000, os.open(os.devnull, os.O_RDONLY)))
+        return await super().find(quote_id)
+
+
+_KEPT: list[tuple[bytes, int]] = []
+
+
+def serve_leaking() -> int:
+    """The whole service with that."""
+    return _serve_with_spool(LeakingSpool)

@@ -67,6 +67,20 @@ async def test_a_silent_database_keeps_nobody_waiting(server: EmbeddedPostgres, 
     assert load.problems == []
 
 
+async def test_a_service_that_keeps_its_callers_waiting_is_found(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    pod = await start(tmp_path, database_url=server.url, flush_seconds="4")
+    await open_shop_at(pod.port)
+    async with Wire(pod.port) as wire:
+        known = uuid.UUID(json.loads((await wire.exchange("POST", "/v1/quotes", _BASKET)).body)["id"])
+    freeze(server)
+    slowest_s, answers = await _ask_all(pod.port, known)
+    thaw(server)
+    await asyncio.to_thread(pod.kill)
+
+    print(f"figure: R4 planted: four seconds for a flush: the slowest of {answers} answered after {slowest_s:.3f} s, seed none")
+    assert slowest_s > _PROMISED_S
+
+
 async def test_a_commit_whose_answer_is_lost_is_not_made_twice(server: EmbeddedPostgres, tmp_path: Path) -> None:
     async with Proxy(urlsplit(server.url).port or 0) as proxy:
         pod = await start(tmp_path, database_url=_through(server.url, proxy.port))

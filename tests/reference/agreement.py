@@ -9,8 +9,7 @@ from app.pricing.basket import Basket
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.pricing.money import parse_quantity_milli
-from app.pricing.quote import price_baskets
-from app.quotes.encode import encode_quotes
+from app.quotes.limited import left_of, quotes_by_engine
 from tests.reference.price import price_basket
 from tests.reference.shop import Body, Documents
 
@@ -51,6 +50,7 @@ def as_basket(body: Body, at_us: int) -> Basket:
         customer_attributes=customer.get("attributes") or {},
         shipping_minor=body.get("shipping"),
         points=body.get("points") or 0,
+        left=left_of(body.get("limited") or ()),
     )
 
 
@@ -58,9 +58,8 @@ def engine_replies(book: PriceBook, bodies: Sequence[Body], at_us: Sequence[int]
     """The engine's replies, parsed, in the reference's form; a refused request has nothing but its errors."""
     baskets = [as_basket(body, at) for body, at in zip(bodies, at_us, strict=True)]
     partial = [bool(body.get("partial")) for body in bodies]
-    priced = price_baskets(book, baskets)
     replies: list[Body] = []
-    for encoded in encode_quotes(book, baskets, priced, partial=partial):
+    for encoded in quotes_by_engine(book, baskets, partial):
         members: dict[str, Any] = {} if encoded.errors else json.loads(b"{" + encoded.body + b"}")
         replies.append({"errors": sorted([path, code] for path, code, _ in encoded.errors), **members})
     return replies

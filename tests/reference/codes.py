@@ -19,6 +19,15 @@ def promotion_of_each_code(coupons: Mapping[str, Body]) -> dict[str, str]:
     return generated | {normal_code(code): body["promotion"] for body in coupons.values() for code in body["codes"]}
 
 
+def coupon_of(coupons: Mapping[str, Body], code: str) -> str | None:
+    """Return the coupon that a code belongs to: the one that lists it, or the first that generates it."""
+    for is_listed in (True, False):
+        for coupon, body in sorted(coupons.items()):
+            if bool(body.get("generate")) != is_listed and code in promotion_of_each_code({coupon: body}):
+                return coupon
+    return None
+
+
 @cache
 def generated_code(prefix: str, seed: str, number: int) -> str:
     """Return the code of a number."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from tests.reference.codes import LETTERS, generated_code, promotion_of_each_code
+from tests.reference.generate_limits import campaign_documents, random_limited
 from tests.reference.generate_pieces import (
     CHANNELS,
     HOT_INSTANTS_US,
@@ -50,6 +51,7 @@ def random_book(rng: Random) -> dict[str, dict[str, Body]]:
     documents |= price_documents(rng, currencies, scale)
     documents |= rules_of_prices(rng, currencies, scale, documents)
     documents |= promotion_documents(rng, currencies, scale)
+    documents["campaigns"] = campaign_documents(rng, documents)
     documents["named-days"] = _named_days(rng, documents)
     return documents
 
@@ -98,6 +100,8 @@ def random_basket(rng: Random, documents: Documents) -> Body:
         basket["points"] = rng.choice((0, 1, 7, 250, 1_000_000_000))
     if chance(rng, 0.4):
         basket["partial"] = True
+    if chance(rng, 0.4):
+        basket["limited"] = random_limited(rng, documents, lines)
     return basket
 
 

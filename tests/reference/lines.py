@@ -1,6 +1,6 @@
 """Steps 1 to 4: the price of a line, from its list price to its subtotal."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.reference.figures import (
     parse_quantity_milli,
     parse_rate_ppm,
     parse_unit_e4,
+    show_quantity,
     show_unit,
     unit_of,
 )
@@ -75,11 +76,32 @@ class Line:
 
 def price_lines(shop: Shop, request: Request) -> list[Line | str]:
     """Price the lines of a request up to their subtotals; the code of the error where one cannot be priced."""
+    unlimited = _with_mixed_tax(_price_lines(shop, request, {}, frozenset()))
+    units = {rule: left for (rule, limit), left in request.counters.items() if limit == "units"}
+    if not units:
+        return unlimited
+    # Whether a line can be priced is no question of the sale, but who cannot be takes nothing of it.
+    failed = frozenset(i for i, each in enumerate(unlimited) if isinstance(each, str))
+    served = _price_lines(shop, request, units, failed)
+    return [one if isinstance(one, str) else other for one, other in zip(unlimited, served, strict=True)]
+
+
+def _with_mixed_tax(outcomes: list[Line | str]) -> list[Line | str]:
+    priced = [each for each in outcomes if isinstance(each, Line)]
+    return [
+        "mixed_tax" if isinstance(each, Line) and each.entry.tax_included != priced[0].entry.tax_included else each
+        for each in outcomes
+    ]
+
+
+def _price_lines(shop: Shop, request: Request, units: dict[str, int], failed: frozenset[int]) -> list[Line | str]:
+    """Serve the lines in their order from the units left of sale prices."""
     asked = request.basket["lines"]
     quantities = [parse_quantity_milli(each["quantity"]) for each in asked]
     entries = [winning_entry(shop, request, each["sku"]) for each in asked]
     mixes = [_mix(each["sku"], entry) for each, entry in zip(asked, entries, strict=True)]
     outcomes: list[Line | str] = []
+    priced: dict[int, Line | str] = {}
     for i, (each, entry) in enumerate(zip(asked, entries, strict=True)):
         if entry is None:
             outcomes.append("no_price")
@@ -87,8 +109,17 @@ def price_lines(shop: Shop, request: Request) -> list[Line | str]:
         mixed = [i] if mixes[i] is None else [j for j, mix in enumerate(mixes) if mix == mixes[i]]
         own = [j for j in mixed if asked[j]["sku"] == each["sku"]]
         whole = sum(quantities[j] for j in mixed)
-        line = price_line(shop, request, each, entry, sum(quantities[j] for j in own), whole)
+        if i in failed:
+            outcomes.append("failed")
+            continue
+        if own[0] not in priced:
+            priced[own[0]] = price_line(shop, request, each, entry, sum(quantities[j] for j in own), whole, units)
+        line = priced[own[0]]
         if isinstance(line, Line):
+            before = sum(quantities[j] for j in own if j < i)
+            line = replace(
+                line, id=each["id"], price_steps=_with_own_units(line, before, quantities[i]), adjustments=[], applied=[]
+            )
             weights = [quantities[j] for j in own]
             shares = allocate(line.subtotal, weights, shop.policy("remainder"), shop.policy("rounding"))
             line.quantity_milli = quantities[i]
@@ -103,8 +134,19 @@ def _mix(sku: str, entry: Entry | None) -> tuple[str, str] | None:
     return None if mix is None else ("sku", sku) if mix == "sku" else ("name", mix)
 
 
-def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity: int, whole: int) -> Line | str:
-    """Price a quantity of a SKU as its share of a whole quantity that finds its tiers."""
+def _with_own_units(line: Line, before: int, quantity: int) -> list[Body]:
+    """Return the price steps of a line whose SKU has so many units before it: what is left of the units on sale is its own."""
+    steps = [dict(step) for step in line.price_steps]
+    for step in steps:
+        if "units" in step:
+            step["units"] = show_quantity(max(0, min(quantity, parse_quantity_milli(step["units"]) - before)))
+    return steps
+
+
+def price_line(
+    shop: Shop, request: Request, asked: Body, entry: Entry, quantity: int, whole: int, units: dict[str, int]
+) -> Line | str:
+    """Price a quantity of a SKU as its share of a whole quantity that finds its tiers; takes what it gets of the units on sale."""
     sku, share = asked["sku"], Fraction(quantity, whole)
     list_unit_e4 = parse_unit_e4(entry.body["unit_price"])
     bounds = bounds_of(shop, request.currency, sku, list_unit_e4)
@@ -141,15 +183,24 @@ def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity
         steps.add("guardrail", bound.rule, steps.value(parts), bound=bound.name)
     amounts.append(parts.amount())
 
-    sale = _best_sale(shop, request, sku, parts)
+    regular = parts.amount()
+    sale = _best_sale(shop, request, sku, parts, quantity, units)
+    on_sale = 0 if sale is None else min(quantity, units.get(sale, quantity))
+    part_on_sale = Fraction(on_sale, quantity)
+    is_split = 0 < part_on_sale < 1
     if sale is not None:
         parts = _on_sale(shop, shop.each("sale-prices")[sale], parts)
-        steps.add("sale", sale, steps.value(parts))
+        if sale in units:
+            units[sale] -= on_sale
+        average = shop.round(unit_of(_blend(parts.amount(), regular, part_on_sale), whole))
+        said = {"units": show_quantity(on_sale)} if is_split else {}
+        steps.add("sale", sale, average if is_split else steps.value(parts), **said)
 
-    before = shop.round(parts.amount() * share)
+    before = shop.round(_blend(parts.amount(), regular, part_on_sale) * share) if is_split else shop.round(parts.amount() * share)
     parts = parts.clamped(bounds)
     amounts.append(parts.amount())
-    subtotal = bounds.clamp_amount(shop.round(parts.amount() * share), quantity)
+    exact = _blend(parts.amount(), regular, part_on_sale) if is_split else parts.amount()
+    subtotal = bounds.clamp_amount(shop.round(exact * share), quantity)
     shown_e4 = shop.round(unit_of(subtotal, quantity))
     if subtotal != before:
         bound = bounds.bound_of("floor" if subtotal > before else "ceiling")
@@ -165,7 +216,7 @@ def price_line(shop: Shop, request: Request, asked: Body, entry: Entry, quantity
         bounds=bounds,
         list_unit_e4=list_unit_e4,
         strategy_unit_e4=strategy_unit_e4,
-        unit_e4=shown_e4 if parts.is_graduated else parts.parts[0][1],
+        unit_e4=shown_e4 if parts.is_graduated or is_split else parts.parts[0][1],
         subtotal=subtotal,
         is_on_sale=sale is not None,
         price_steps=steps.shown,
@@ -225,7 +276,12 @@ def tier_parts(shop: Shop, entry: Entry, quantity_milli: int, list_unit_e4: int,
     return Parts(tuple(parts), fees, is_graduated=True)
 
 
-def _best_sale(shop: Shop, request: Request, sku: str, parts: Parts) -> str | None:
+def _blend(on_sale: Fraction, regular: Fraction, part: Fraction) -> Fraction:
+    """Return the amount of a line of which a part is on sale."""
+    return on_sale * part + regular * (1 - part)
+
+
+def _best_sale(shop: Shop, request: Request, sku: str, parts: Parts, quantity: int, units: dict[str, int]) -> str | None:
     found: list[tuple[Fraction, str]] = []
     for rule, body in shop.each("sale-prices").items():
         if (
@@ -233,7 +289,9 @@ def _best_sale(shop: Shop, request: Request, sku: str, parts: Parts) -> str | No
             and has(body.get("scope"), sku, shop.each("products"))
             and is_active(body.get("schedule"), request.at_us, shop.published_at_us, shop.named_days("sale-prices", rule))
         ):
-            found.append((_on_sale(shop, body, parts).amount(), rule))
+            part = Fraction(min(quantity, units.get(rule, quantity)), quantity)
+            if part:
+                found.append((_blend(_on_sale(shop, body, parts).amount(), parts.amount(), part), rule))
     if not found or min(found)[0] >= parts.amount():
         return None
     return min(found)[1]

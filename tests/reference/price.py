@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.reference.beyond import cash_rounding, points_of
 from tests.reference.figures import AMOUNT_MAX_MINOR, parse_quantity_milli, show_quantity, show_unit, unit_of
+from tests.reference.limits import within_budgets
 from tests.reference.lines import Line, price_lines, tier_index, tier_unit_e4
 from tests.reference.promotions import Given, Outcome, codes_given, personal_inputs
-from tests.reference.selection import select
 from tests.reference.shop import Body, Documents, Request, Shop
 
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]{1,4})?")
@@ -27,7 +27,7 @@ def price_basket(
     """Price a basket; return the reply's members and `errors`, or only `errors` where the request is refused."""
     shop = Shop(documents, revisions or {}, published_at_us)
     request = Request(basket, at_us)
-    outcomes = _price_lines(shop, request)
+    outcomes = price_lines(shop, request)
     line_errors = [[f"lines[{i}]", each] for i, each in enumerate(outcomes) if isinstance(each, str)]
     attribute_errors = _attribute_errors(shop, basket)
     is_partial = bool(basket.get("partial")) and len(line_errors) < len(outcomes)
@@ -38,8 +38,8 @@ def price_basket(
         return {"errors": [*line_errors, ["lines", "amount_out_of_bounds"]]}
 
     given = codes_given(shop, request)
-    outcome, selection = select(shop, request, lines, given)
-    not_applied = [*outcome.not_applied, *(entry for _, entry in [*given.redundant, *given.invalid])]
+    outcome, selection = within_budgets(shop, request, lines, given)
+    not_applied = [*outcome.not_applied, *(entry for _, entry in [*given.redundant, *given.used_up, *given.invalid])]
     if shop.policy("coupon_failure") == "all":
         refused = _refused_codes(outcome, given)
         if refused:
@@ -47,15 +47,6 @@ def price_basket(
     points = points_of(shop, request, lines, outcome.multiplied)
     not_applied += points[2]
     return {"errors": line_errors, **_reply(shop, request, outcomes, lines, outcome, points, not_applied, selection)}
-
-
-def _price_lines(shop: Shop, request: Request) -> list[Line | str]:
-    outcomes = price_lines(shop, request)
-    priced = [each for each in outcomes if isinstance(each, Line)]
-    for i, each in enumerate(outcomes):
-        if isinstance(each, Line) and each.entry.tax_included != priced[0].entry.tax_included:
-            outcomes[i] = "mixed_tax"
-    return outcomes
 
 
 def _attribute_errors(shop: Shop, basket: Body) -> list[list[str]]:
@@ -85,7 +76,7 @@ def _has_type(value: Any, declared: str) -> bool:
 def _refused_codes(outcome: Outcome, given: Given) -> list[list[str]]:
     index_of = {code: index for index, code in given.naming.values()}
     named = [(index_of[entry["code"]], entry) for entry in outcome.not_applied if "code" in entry]
-    return [[f"codes[{index}]", entry["reason"]] for index, entry in [*named, *given.redundant, *given.invalid]]
+    return [[f"codes[{index}]", entry["reason"]] for index, entry in [*named, *given.redundant, *given.used_up, *given.invalid]]
 
 
 def _reply(
@@ -123,6 +114,7 @@ def _reply(
         "personalised": bool(personal),
         "personal_inputs": personal,
         "disclosures": [],
+        **({"limited": request.basket["limited"]} if request.basket.get("limited") else {}),
     }
 
 

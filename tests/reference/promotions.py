@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tests.reference.allocation import allocate_within
 from tests.reference.beyond import Multiplied, Shipping, contest_shipping, fund, gift_of, is_eligible, take_shipping
-from tests.reference.codes import promotion_of_each_code
+from tests.reference.codes import coupon_of, promotion_of_each_code
 from tests.reference.conditions import Turn, facts_of, looks_at_running_order, named_attributes
 from tests.reference.guardrails import Bound
 from tests.reference.lines import Line
@@ -25,6 +26,7 @@ class Given:
     naming: Mapping[str, tuple[int, str]]  # promotion -> (index of the code, code)
     redundant: Sequence[tuple[int, Body]]
     invalid: Sequence[tuple[int, Body]]
+    used_up: Sequence[tuple[int, Body]] = ()
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Outcome:
     shipping: Shipping = field(default_factory=lambda: Shipping(None))
     took: list[tuple[str, Line]] = field(default_factory=list)  # what took something of which line, in sequence
     short: dict[str, list[str]] = field(default_factory=dict)  # who took of what those measure that fall short
+    sequence: list[str] = field(default_factory=list)  # all candidates
     told: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # where each candidate stands among what is told
 
     def sort(self) -> None:
@@ -55,17 +58,21 @@ def codes_given(shop: Shop, request: Request) -> Given:
     naming: dict[str, tuple[int, str]] = {}
     redundant: list[tuple[int, Body]] = []
     invalid: list[tuple[int, Body]] = []
+    used_up: list[tuple[int, Body]] = []
     for index, code in enumerate(request.codes):
         if code in request.codes[:index]:
             continue  # the same code twice is one code
         rule = promotion_of.get(code)
         if rule is None or not _is_on(shop, request, rule):
             invalid.append((index, {"code": code, "reason": "code_invalid"}))
+        elif request.counters.get((coupon_of(shop.each("coupons"), code) or "", "coupon_uses")) == 0:
+            said = {"reason": "limit_reached", "limit": "coupon_uses", "left": 0}
+            used_up.append((index, {"rule": rule, "code": code, **said}))
         elif rule in naming:
             redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
         else:
             naming[rule] = (index, code)
-    return Given(naming, redundant, invalid)
+    return Given(naming, redundant, invalid, used_up)
 
 
 def _is_on(shop: Shop, request: Request, rule: str) -> bool:
@@ -116,25 +123,30 @@ def run_promotions(
     given: Given,
     candidates: Sequence[Candidate],
     closed: AbstractSet[tuple[str, int]] = frozenset(),
+    barred: Mapping[str, Body] = MappingProxyType({}),
 ) -> Outcome:
     """Apply the candidates to the lines, in sequence; what they leave to tell is put into its order at the end.
 
-    `closed` has places of lines for which contests have made a promotion not eligible.
+    `closed` has places of lines for which contests have made a promotion not eligible, `barred` what is said of those without a turn.
     """
-    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")))
+    outcome = Outcome(shipping=Shipping(request.basket.get("shipping")), sequence=[one.rule for one in candidates])
     facts = facts_of(shop, request)
     has_contested = shop.policy("selection") != "best"
     for one in candidates:
         rule, named, number = one.rule, one.named, one.number
         if one.promotion["level"] == "shipping" and not has_contested:
             has_contested = True
-            contest_shipping(shop, _open_to_shipping(candidates, lines, facts), outcome.shipping)
+            open_ones = [other for other in candidates if other.rule not in barred]
+            contest_shipping(shop, _open_to_shipping(open_ones, lines, facts), outcome.shipping)
         if not one.scope:
             outcome.not_applied.append({"rule": rule, **named, "reason": "no_matching_lines"})
             outcome.told[rule] = 2, given.naming[rule][0], number
             continue
         scope = [lines[place] for place in one.scope]
         outcome.told[rule] = (1, 0, number) if one.promotion["level"] != "line" else (0, one.scope[0], number)
+        if rule in barred:
+            outcome.not_applied.append({"rule": rule, **named, **barred[rule]})
+            continue
         lost = [(rule, place) in closed for place in one.scope]
         why = _take_turn(shop, request, one, Turn(facts, lines, scope), outcome, lost)
         if why is None:

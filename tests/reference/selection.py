@@ -1,6 +1,6 @@
 """Which of competing promotions take part: every set of a line's contestants, every combination of rivals, one after the other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -38,9 +38,9 @@ class Run:
         return self.total, -n_given, len(applied), applied, len(self.left_out), sorted(self.left_out)
 
 
-def select(shop: Shop, request: Request, lines: list[Line], given: Given) -> tuple[Outcome, str]:
+def select(shop: Shop, request: Request, lines: list[Line], given: Given, barred: Mapping[str, Body]) -> tuple[Outcome, str]:
     """Run the promotions that take part, and change the lines; return what they leave besides, and the reply's `selection`."""
-    search = Search(shop, request, lines, given)
+    search = Search(shop, request, lines, given, barred)
     is_best = shop.policy("selection") == "best"
     run = search.best() if is_best else search.run(frozenset(), has_contests=False)
     run.outcome.multiplied = [
@@ -57,12 +57,13 @@ def select(shop: Shop, request: Request, lines: list[Line], given: Given) -> tup
 class Search:
     """The candidates of one basket, and ways to run them."""
 
-    def __init__(self, shop: Shop, request: Request, lines: list[Line], given: Given) -> None:
+    def __init__(self, shop: Shop, request: Request, lines: list[Line], given: Given, barred: Mapping[str, Body]) -> None:
+        self.barred = barred
         self.shop, self.request, self.lines, self.given = shop, request, lines, given
         self.facts = facts_of(shop, request)
         self.candidates = candidates_of(shop, request, lines, given)
         of_lines = [one for one in self.candidates if one.scope and one.promotion["level"] != "shipping"]
-        self.live = [one for one in of_lines if self._may_hold(one)]
+        self.live = [one for one in of_lines if one.rule not in barred and self._may_hold(one)]
         self.open = {
             one.rule: {at for at in one.scope if not (one.promotion.get("not_on_sale") and lines[at].is_on_sale)}
             for one in self.live
@@ -83,7 +84,7 @@ class Search:
             closed |= {(rule, place) for rule in lost}
             is_bounded = is_bounded or is_too_much
         taking_part = [one for one in self.candidates if one.rule not in left_out]
-        outcome = run_promotions(self.shop, self.request, lines, self.given, taking_part, closed)
+        outcome = run_promotions(self.shop, self.request, lines, self.given, taking_part, closed, self.barred)
         return Run(left_out, lines, outcome, is_bounded)
 
     # Contests

@@ -117,12 +117,12 @@ def reward(packed: Packed, turn: Turn) -> Reward:
         turn.row,
         spend,
         turn.policy,
-        times=np.where(max_times > 1, times, 1),
+        times=times,
         unit=Unit.MINOR,
         below=Reason.MIN_SPEND_NOT_MET,
     )
     # What repeats offers its next multiple instead of a next step.
-    offers_again = (max_times > 1) & (times >= 1) & (times < max_times)
+    offers_again = (times >= 1) & (times < max_times)
     if offers_again.any():
         offer = offer._replace(
             next_step=np.where(offers_again, first, offer.next_step),

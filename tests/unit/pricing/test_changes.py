@@ -18,9 +18,10 @@ from tests.reference.generate import random_book, random_instant
 from tests.reference.generate_changes import random_change
 
 
-def test_a_book_of_changes_is_the_book_compiled_anew() -> None:
+@pytest.mark.parametrize("part", range(10))
+def test_a_book_of_changes_is_the_book_compiled_anew(part: int) -> None:
     compared = spliced = 0
-    for seed in range(60):
+    for seed in range(6 * part, 6 * part + 6):
         rng = Random(seed)
         documents = random_book(rng)
         documents["promotions"] |= {f"more-{name}": body for name, body in documents["promotions"].items()}
@@ -50,8 +51,8 @@ def test_a_book_of_changes_is_the_book_compiled_anew() -> None:
             spliced += later.assortment is book.assortment
             compared += 1
             book, rows = later, changed
-    assert spliced > 150
-    assert compared > 200
+    assert spliced > 15
+    assert compared > 20
 
 
 def test_problems_are_told_alike() -> None:

@@ -11,9 +11,9 @@ from app.pricebook.documents import replace_documents
 from app.pricing.basket import Basket
 from app.pricing.book import BookError, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
-from app.pricing.quote import price_baskets
 from app.pricing.touched import skus_touched
-from app.quotes.encode import EncodedQuote, encode_quotes
+from app.quotes.encode import EncodedQuote
+from app.quotes.limited import quotes_by_engine, with_few_counters
 from app.quotes.memo import Lines, Memo, hand_over, memo_of, price_and_encode, price_with
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
@@ -25,7 +25,7 @@ from tests.reference.shop import Body
 
 
 def by_engine(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
-    return summed(encode_quotes(book, baskets, price_baskets(book, baskets), partial=[False] * len(baskets)))
+    return summed(quotes_by_engine(book, baskets, [False] * len(baskets)))
 
 
 def by_memo(book: PriceBook, baskets: list[Basket]) -> list[EncodedQuote]:
@@ -64,8 +64,8 @@ def test_memo_equals_engine_on_random_books() -> None:
 
         assert by_memo(book, baskets) == expected
         assert by_memo(book, baskets[::-1]) == expected[::-1]
-        remembered += sum(Memo(book).context(basket) is not None for basket in baskets)
-    assert remembered > 100
+        remembered += sum(Memo(book).context(with_few_counters(book, basket)[0]) is not None for basket in baskets)
+    assert remembered > 95
 
 
 def test_memo_equals_engine_on_a_whole_shop() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app.pricebook.document_table import table_of
+from app.pricing.basket import Left
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.quotes.memo import price_and_encode
@@ -57,11 +58,14 @@ def limits_of(documents: Documents, version: int = 7, *, before: Limits | None =
     return Limits(version, book.sources.documents, book.promotions.codes, before=before)
 
 
-def quote(documents: Documents, *lines: tuple[str, int | str], currency: str = "USD", **more: Any) -> Quote:
-    """The quote of a basket as it is stored."""
+def quote(
+    documents: Documents, *lines: tuple[str, int | str], currency: str = "USD", left: tuple[Left, ...] = (), **more: Any
+) -> Quote:
+    """The quote of a basket as it is stored; `left` is what it is told of limits."""
     request = {"currency": currency, "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines], **more}
     understood = read_quote(msgspec.json.encode(request))
-    (encoded,) = price_and_encode(book_of(documents), [basket_of(understood, instant_ms_of(AT))], [False])
+    basket = basket_of(understood, instant_ms_of(AT))._replace(left=left)
+    (encoded,) = price_and_encode(book_of(documents), [basket], [False])
     assert not encoded.errors, encoded.errors
     head = f'{{"id":"x","version":7,"issued_at":"{format_instant(instant_ms_of(AT))}","expires_at":"2026-11-29T03:45:00.000Z",'
     return read_quoted(head.encode() + encoded.body + b',"token":"x"}')

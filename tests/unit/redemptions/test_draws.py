@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.pricing.basket import Left
 from app.redemptions.draws import Unknown, draws_of, sold_milli
 from app.redemptions.limits import Earlier
 from app.redemptions.protocol import Draw, Grant, Part
@@ -196,14 +197,14 @@ def test_sale_price_draws_the_units_sold_at_it() -> None:
 def test_sale_price_for_a_part_of_a_line_draws_that_part() -> None:
     sale = {"name": "F", "scope": EVERYTHING, "percent": "5", "stock_cap": 40}
     documents = shop(sale_prices={"flash": sale})
-    quoted = quote(documents, ("MUG", 5), ("PAN", 2))
-    quoted.lines[0].price_steps[0].units = "3"
-    quoted.lines[1].price_steps[0].units = "0"
+    quoted = quote(documents, ("MUG", 1), ("MUG", 5), ("PAN", 2), left=(Left("flash", "units", 3_000),))
 
     found = draws_of(quoted, customer=None, limits=limits_of(documents))
 
-    assert found.draws == (Draw("sale-prices/flash/units", 3_000, 40_000, 7, None, (Part("1", 3_000),)),)
-    assert sold_milli(quoted) == {"1": 5_000, "2": 2_000}
+    # Of three units one is the first line's and two the second's, which has none left for the third.
+    parts = (Part("1", 1_000), Part("2", 2_000))
+    assert found.draws == (Draw("sale-prices/flash/units", 3_000, 40_000, 7, None, parts),)
+    assert sold_milli(quoted) == {"1": 1_000, "2": 5_000, "3": 2_000}
 
 
 def test_rules_that_are_gone_are_asked_for_as_they_were() -> None:

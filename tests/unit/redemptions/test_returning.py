@@ -40,6 +40,24 @@ def test_returns_of_a_line_add_up_to_its_part() -> None:
     assert decided.meters == [meter("budget", cap=1_000), meter()]
 
 
+def test_what_is_of_no_line_comes_back_with_the_last_unit() -> None:
+    # Of 160 the lines have 100, and 60 are of the shipping.
+    budget = Draw("budget", 160, 1_000, 1, parts=(Part("a", 70), Part("b", 30)))
+    hold = used_hold(1, budget)
+    asked = [Returning(UUID(int=50), hold.id, {"a": 1_000, "b": 500}), Returning(UUID(int=51), hold.id, {"b": 500})]
+
+    decided = decide_returns(
+        asked,
+        holds={hold.id: hold},
+        sold={hold.id: Sold({"a": 1_000, "b": 1_000}, {})},
+        meters={"budget": meter("budget", cap=1_000, used=160)},
+    )
+
+    given = [outcome.given for outcome in decided.outcomes if isinstance(outcome, Returned)]
+    assert given == [(Amount("budget", 85),), (Amount("budget", 75),)]
+    assert decided.meters == [meter("budget", cap=1_000)]
+
+
 def test_return_takes_back_what_was_earned_as_far_as_it_is_there() -> None:
     hold = used_hold(1, grants=(Grant("points", 40, parts=(Part("a", 40),)),))
     points = meter("points", cap=140, used=115)

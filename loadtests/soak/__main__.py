@@ -1,0 +1,47 @@
+"""Whether the service takes ever more while it runs: memory, descriptors, connections, threads, series of metrics.
+
+    python -m loadtests.soak --minutes 30
+
+Status 1 when something grows, or a reply was not what it should be.
+"""
+
+import argparse
+import sys
+
+from loadtests.soak.run import Soaked, soak
+
+
+def main() -> int:
+    """Run it and print what was found."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.soak", description="Moderate load for long, and whether anything grows."
+    )
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--per-second", type=float, default=100.0, help="requests, of all sorts")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two looks")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    soaked = soak(
+        seconds=chosen.minutes * 60,
+        every_s=chosen.every,
+        per_second=chosen.per_second,
+        seed=chosen.seed,
+        note=lambda line: print(line, file=sys.stderr),
+    )
+    print(report_of(soaked, seed=chosen.seed))
+    return 1 if soaked.wrong or any(verdict.grows for verdict in soaked.verdicts) else 0
+
+
+def report_of(soaked: Soaked, *, seed: int) -> str:
+    """The figures, and what was wrong."""
+    lines = [f"{soaked.sent} requests in {soaked.seconds:.0f} s, {soaked.wrong.total()} wrong replies, seed {seed}"]
+    lines += [
+        f"{verdict.measure}: {verdict.first:.0f} in the first third, {verdict.last:.0f} in the last, drift {verdict.drift:.0f},"
+        f" allowed {verdict.allowed:.0f}: {'GROWS' if verdict.grows else 'flat'}"
+        for verdict in soaked.verdicts
+    ]
+    return "\n".join([*lines, *(f"{count} x {what}" for what, count in soaked.wrong.most_common(10))])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
