@@ -51,6 +51,7 @@ from app.quotes.store import DecisionStore
 from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
+from app.redemptions.entries import SignedQuote
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
@@ -74,6 +75,7 @@ from app.web.routing import check_routes
 
 ISSUER: Final = "centwise"
 UPKEEP_SECONDS: Final = 3600.0
+_ANY_AGE_S: Final = 10**10
 RETRY_SECONDS: Final = 1.0
 _ABOUT: Final = """Amounts are integers in minor units of the currency; unit prices, quantities and percentages are decimal strings, unit prices in
 minor units. Errors are `application/problem+json` (RFC 9457). Requests with fields or parameters that an operation does not have are refused;
@@ -198,13 +200,18 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
 
-    def quote_of_token(self, token: str) -> UUID:
-        """The quote that a token of ours is of. Raises ValidationFailed for any other."""
+    def quote_of_token(self, token: str) -> SignedQuote:
+        """The quote that a token of ours is of. Raises ValidationFailed for any other.
+
+        An old token is read like a new one. Whether its quote still binds is told by the database's clock, and whoever repeats a request gets the
+        reply that he got, however late.
+        """
+        now_s = int(time.time())
         try:
-            claims = self.keys.verify(token, now_s=int(time.time()))
+            claims = self.keys.verify(token, now_s=now_s, leeway_s=_ANY_AGE_S)
         except TokenError as error:
             raise ValidationFailed(errors=[("token", "invalid", str(error))]) from None
-        return UUID(claims.jti)
+        return SignedQuote(UUID(claims.jti), binds=now_s < claims.exp)
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of its own, for the caller to keep and end."""

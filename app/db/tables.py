@@ -243,6 +243,7 @@ holds = Table(
     Index("holds_id", "id"),
     Index("holds_of_order", "order_id", postgresql_where=text("state <> 'released'")),
     Index("holds_held", "expires_at", postgresql_where=text("state = 'held'")),
+    Index("holds_created_at", "created_at", postgresql_using="brin"),
 )
 
 # What came back of a confirmed order, each time a row of its own; distributed by its hold.

@@ -1,7 +1,7 @@
 """What the database needs from us from time to time: partitions ahead, old days and old keys away."""
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -11,12 +11,23 @@ from app.db.partitions import DAYS_AHEAD, drop_before, ensure_partitions
 IDEMPOTENCY_DAYS = 31
 
 
+# What was held and given back counts nowhere any more; what was used stays, for meters are held to it. Whoever has one locked keeps it for another
+# round: who waits for nobody is in nobody's circle.
+_REMOVE_RELEASED: Final = """
+DELETE FROM holds USING (
+  SELECT quote_id, id FROM holds WHERE state = 'released' AND created_at < $1 FOR UPDATE SKIP LOCKED
+) AS old
+WHERE holds.quote_id = old.quote_id AND holds.id = old.id
+"""
+
+
 class Upkeep(NamedTuple):
     """What one round did, for the log."""
 
     partitions_made: int
     partitions_dropped: int
     keys_removed: int
+    holds_removed: int
 
 
 async def prepare_partitions(connection: asyncpg.Connection, now: datetime) -> int:
@@ -37,4 +48,5 @@ async def keep_up(connection: asyncpg.Connection, now: datetime, *, retention_da
     ):
         status = await connection.execute(sql, now - timedelta(days=days))
         removed += int(status.rsplit(" ", 1)[-1])
-    return Upkeep(made, len(dropped), removed)
+    status = await connection.execute(_REMOVE_RELEASED, now - timedelta(days=IDEMPOTENCY_DAYS))
+    return Upkeep(made, len(dropped), removed, int(status.rsplit(" ", 1)[-1]))

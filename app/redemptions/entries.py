@@ -25,6 +25,13 @@ class Answer(NamedTuple):
     is_replay: bool = False
 
 
+class SignedQuote(NamedTuple):
+    """The quote of a token of ours, and whether it binds by the clock of this process."""
+
+    id: UUID
+    binds: bool
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """A request in a lane. Its outcome is there when its batch is done."""
@@ -41,6 +48,7 @@ class HoldEntry(Entry):
     quote_id: UUID
     order: str
     ttl_ms: int
+    is_promised: bool = False  # by a token of ours that still binds, so that the quote is there, stored or not
 
 
 @dataclass(slots=True, eq=False)

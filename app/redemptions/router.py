@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.db.engine import transaction
 from app.db.tables import holds, meters
 from app.errors import NotFound, ValidationFailed
-from app.redemptions.entries import Answer, ChangeEntry, HoldEntry, Key
+from app.redemptions.entries import Answer, ChangeEntry, HoldEntry, Key, SignedQuote
 from app.redemptions.lane import RedemptionLane
 from app.redemptions.records import fast_id, new_id, shown_hold, stored_hold
 from app.web.auth import Principal, requires
@@ -27,7 +27,7 @@ Redeemer = Annotated[Principal, Depends(requires("redeem"))]
 Reader = Annotated[Principal, Depends(requires("read"))]
 HoldId = Annotated[UUID, Path(description="The id of the hold.")]
 Order = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-type QuoteOfToken = Callable[[str], UUID]
+type QuoteOfToken = Callable[[str], SignedQuote]
 
 
 class _Strict(BaseModel):
@@ -148,15 +148,19 @@ def holds_router(
         """Take uses, budgets, points, capped stock and gifts for a while, all or nothing. The same quote and order again get the same hold."""
         if (body.token is None) == (body.quote is None):
             raise ValidationFailed(errors=[("quote" if body.token else "token", "one_of", "give either token or quote")])
-        quote_id = quote_of_token(body.token) if body.token is not None else body.quote
-        assert quote_id is not None
+        if body.token is not None:
+            quote = quote_of_token(body.token)
+        else:
+            assert body.quote is not None
+            quote = SignedQuote(body.quote, binds=False)
         entry = HoldEntry(
             key=await _key(request, caller),
             outcome=None,
             hold_id=new_id(),
-            quote_id=fast_id(quote_id),
+            quote_id=fast_id(quote.id),
             order=body.order,
             ttl_ms=(body.ttl_seconds or hold_ttl_s) * 1000,
+            is_promised=quote.binds,
         )
         return _response(await holding.answer(entry))
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.errors import Unavailable
 from app.redemptions import queries
 from app.redemptions.entries import Answer, Drawn, FindDraws, HoldEntry
 from app.redemptions.keys import Raced, answer_repeated, write_keys
@@ -49,7 +50,10 @@ class Taking:
         found = await self._find_draws(connection, ids)
         for entry in entries:
             drawn = found.get(entry.quote_id)
-            if drawn is None:
+            if drawn is None and entry.is_promised:
+                # Given while the database was away: it waits in the log of the process that gave it.
+                entry.outcome = Unavailable("The quote is not stored yet. Send the request again.")
+            elif drawn is None:
                 entry.outcome = problem_of(Refused("unknown_quote"))
             elif drawn.needs_customer:
                 entry.outcome = problem_of(Refused("customer_needed", drawn.needs_customer))

@@ -31,6 +31,7 @@ CREATE UNIQUE INDEX holds_of_quote ON holds (quote_id) WHERE state <> 'released'
 CREATE INDEX holds_id ON holds (id);
 CREATE INDEX holds_of_order ON holds (order_id) WHERE state <> 'released';
 CREATE INDEX holds_held ON holds (expires_at) WHERE state = 'held';
+CREATE INDEX holds_created_at ON holds USING brin (created_at);
 
 CREATE TABLE returns (
     hold_id uuid NOT NULL, id uuid NOT NULL, created_at timestamptz NOT NULL, lines jsonb NOT NULL,

@@ -31,6 +31,7 @@ class Sent(NamedTuple):
     order: str
     hold: str | None
     draws: tuple[tuple[str, int], ...]
+    key: str | None  # with one, `sent_ms` is when it was sent first
     sent_ms: int
     told_ms: int
     status: int
@@ -153,14 +154,17 @@ def _false_refusals(sent: Sequence[Sent], courses: dict[str, Course], caps: dict
 
 
 def _different_replies(sent: Sequence[Sent]) -> list[str]:
-    """Holds, confirms and releases that were told in different bytes."""
+    """Holds, confirms and releases that were told in different bytes, and keys, refusals included."""
     found = []
     told: dict[tuple[str, str], bytes] = {}
     for event in sent:
+        names = [] if event.key is None else [("key", event.key)]
         if event.status in (200, 201) and event.hold is not None:
-            first = told.setdefault((event.kind, event.hold), event.body)
+            names.append((event.kind, event.hold))
+        for name in names:
+            first = told.setdefault(name, event.body)
             if first != event.body:
-                found.append(f"{event.kind} of {event.hold} was told {first!r}, then {event.body!r}")
+                found.append(f"{' '.join(name)} was told {first!r}, then {event.body!r}")
     return found
 
 

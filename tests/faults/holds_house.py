@@ -2,27 +2,33 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import asyncpg
 import uvicorn
-from asyncpg.pgproto.pgproto import UUID
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.cli import bind
-from app.db.engine import Database
+from app.db.engine import Database, DatabaseUnreachable
 from app.errors import Problem
+from app.metrics import Metrics
 from app.redemptions import queries
-from app.redemptions.ids import make_hold_id
-from app.redemptions.lane import ChangeLane, HoldLane, Outcome, Told
-from app.redemptions.protocol import Asked, Draw, Refused
-from app.redemptions.store import KnownMeters, sweep
+from app.redemptions.entries import Answer, ChangeEntry, Drawn, HoldEntry, Key
+from app.redemptions.protocol import Draw
+from app.redemptions.records import new_id
+from app.redemptions.redemptions import Redemptions
 from app.settings import Settings
+from app.web.problems import problem_bytes
+
+# Quotes of these tests never end.
+FAR_MS: Final = 1 << 50
 
 type Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -60,32 +66,43 @@ async def _serve(change: Callable[[Connect], Connect]) -> int:
     settings = Settings.from_environment()
     assert settings.database_url is not None
     database = Database(settings.database_url.get_secret_value())
-    connect = change(database.connect)
-    known = KnownMeters()
-    holds, changes = HoldLane(connect, known=known), ChangeLane(connect, known=known)
+    drawn: dict[UUID, Drawn] = {}
+
+    async def find_draws(_: object, quote_ids: Sequence[UUID]) -> dict[UUID, Drawn]:
+        return {quote_id: drawn[quote_id] for quote_id in quote_ids}
+
+    redemptions = Redemptions(change(database.connect), find_draws=find_draws, flush_s=1.0, metrics=Metrics())
 
     async def hold(request: Request) -> Response:
-        asked = json.loads(await request.body())
+        body = await request.body()
+        asked = json.loads(body)
         draws = tuple(Draw(meter, amount, cap, 1) for meter, amount, cap in asked["draws"])
-        ask = Asked(make_hold_id(), UUID(asked["quote"]), asked["order"], asked["quote_expires_ms"], asked["ttl_ms"], draws)
-        return await _answer(holds.take(ask), 201)
+        quote_id = UUID(asked["quote"])
+        drawn[quote_id] = Drawn(draws, (), (), FAR_MS, {"1": 1000})
+        key = request.headers.get("idempotency-key")
+        named = None if key is None else Key("shop", key, hashlib.sha256(body).digest())
+        return await _answer(
+            redemptions.holding.answer(HoldEntry(named, None, new_id(), quote_id, asked["order"], asked["ttl_ms"]))
+        )
 
     async def confirm(request: Request) -> Response:
         order = json.loads(await request.body())["order"]
-        return await _answer(changes.confirm(UUID(request.path_params["id"]), order), 200)
+        return await change_hold("confirm", request, order)
 
     async def release(request: Request) -> Response:
-        return await _answer(changes.release(UUID(request.path_params["id"])), 200)
+        return await change_hold("release", request, "")
+
+    async def change_hold(kind: Literal["confirm", "release"], request: Request, order: str) -> Response:
+        entry = ChangeEntry(None, None, kind, UUID(request.path_params["id"]), order, new_id(), {}, ())
+        return await _answer(redemptions.changing.answer(entry))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        holds.start()
-        changes.start()
-        sweeping = asyncio.create_task(_sweep(connect))
+        await redemptions.start()
+        sweeping = asyncio.create_task(_sweep(redemptions))
         yield
         sweeping.cancel()
-        await holds.stop()
-        await changes.stop()
+        await redemptions.stop()
 
     routes = [
         Route("/readyz", lambda _: PlainTextResponse("ready")),
@@ -99,28 +116,17 @@ async def _serve(change: Callable[[Connect], Connect]) -> int:
     return 0
 
 
-async def _answer(outcome: Awaitable[Outcome], status: int) -> Response:
+async def _answer(outcome: Awaitable[Answer]) -> Response:
     try:
-        told = await outcome
+        answer = await outcome
     except Problem as problem:
-        told = problem
-    if isinstance(told, Told):
-        return Response(told.body, status, media_type="application/json")
-    if isinstance(told, Refused):
-        return Response(json.dumps({"said": told.reason, "short": told.short}), 409)
-    return Response(json.dumps({"said": told.slug}), told.status)
+        return Response(problem_bytes(problem), problem.status)
+    return Response(answer.body, answer.status)
 
 
-async def _sweep(connect: Connect) -> None:
-    """Release what is expired, each second, whatever happens to the connection."""
+async def _sweep(redemptions: Redemptions) -> None:
+    """Release what is expired, whatever happens to the connection."""
     while True:
-        try:
-            connection = await connect()
-            try:
-                while True:
-                    await sweep(connection, KnownMeters())
-                    await asyncio.sleep(1)
-            finally:
-                connection.terminate()
-        except Exception:  # noqa: BLE001 - a backend was killed, or the cluster
-            await asyncio.sleep(0.1)
+        with contextlib.suppress(DatabaseUnreachable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await redemptions.run_sweeper()
+        await asyncio.sleep(0.1)

@@ -81,9 +81,13 @@ class HoldsLoad:
     ) -> Sent:
         """Send until it is answered, and then up to four times more, at another process as well as not."""
         repeats = random.randint(0, 4) if random.random() < 0.3 else 0
+        key = quote if kind == "hold" and random.random() < 0.5 else None
+        began_ms = time.time_ns() // 1_000_000
         first: Sent | None = None
         while first is None or repeats > 0:
-            event = await self._send(random, wires, kind, quote, order, hold, draws)
+            # What is told by a key may have been found out for an earlier send.
+            sent_ms = time.time_ns() // 1_000_000 if key is None else began_ms
+            event = await self._send(random, wires, kind, quote, order, hold, draws, key, sent_ms)
             if event is None:
                 await asyncio.sleep(_PAUSE_S)
             elif first is None:
@@ -101,18 +105,19 @@ class HoldsLoad:
         order: str,
         hold: str | None,
         draws: tuple[tuple[str, int], ...],
+        key: str | None,
+        sent_ms: int,
     ) -> Sent | None:
         port = random.choice(self._ports())
         wire = wires.setdefault(port, Wire(port))
         path = "/v1/holds" if hold is None else f"/v1/holds/{hold}/{kind}"
         body: dict[str, Any] = {"order": order}
         if hold is None:
-            far_ms = time.time_ns() // 1_000_000 + 600_000
             named = [(meter, amount, self._caps[meter]) for meter, amount in draws]
-            body |= {"quote": quote, "quote_expires_ms": far_ms, "ttl_ms": TTL_MS, "draws": named}
-        sent_ms = time.time_ns() // 1_000_000
+            body |= {"quote": quote, "ttl_ms": TTL_MS, "draws": named}
+        headers = {} if key is None else {"Idempotency-Key": key}
         try:
-            answer = await wire.exchange("POST", path, json.dumps(body).encode())
+            answer = await wire.exchange("POST", path, json.dumps(body).encode(), headers=headers)
         except Unanswered:
             self.unanswered += 1
             return None
@@ -120,7 +125,7 @@ class HoldsLoad:
         if answer.status == 503:
             self.unanswered += 1
             return None
-        return self._note(answer, kind, quote, order, hold, draws, sent_ms, told_ms)
+        return self._note(answer, kind, quote, order, hold, draws, key, sent_ms, told_ms)
 
     def _note(
         self,
@@ -130,16 +135,17 @@ class HoldsLoad:
         order: str,
         hold: str | None,
         draws: tuple[tuple[str, int], ...],
+        key: str | None,
         sent_ms: int,
         told_ms: int,
     ) -> Sent:
         told = json.loads(answer.body)
-        said = told.get("said", "")
+        said = told.get("type", "").removeprefix("/problems/")
         if answer.status in (200, 201):
             hold = told["id"]
             self.acknowledged += 1
         elif answer.status != 409 or said not in {"limit_reached", "hold_expired", "hold_used", "hold_released"}:
             self.problems.append(f"{kind}: {answer.status} {answer.body[:300]!r}")
-        event = Sent(kind, quote, order, hold, draws, sent_ms, told_ms, answer.status, answer.body, said)
+        event = Sent(kind, quote, order, hold, draws, key, sent_ms, told_ms, answer.status, answer.body, said)
         self.sent.append(event)
         return event

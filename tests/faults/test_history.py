@@ -21,11 +21,11 @@ class Story:
 
     def tell(self, kind: str, name: str, sent_ms: int, told_ms: int, *, body: bytes = b"held") -> None:
         self.sent.append(
-            Sent(kind, f"q-{name}", f"o-{name}", name, ONE, sent_ms, told_ms, 201 if kind == "hold" else 200, body, "")
+            Sent(kind, f"q-{name}", f"o-{name}", name, ONE, None, sent_ms, told_ms, 201 if kind == "hold" else 200, body, "")
         )
 
-    def refuse(self, sent_ms: int, told_ms: int) -> None:
-        self.sent.append(Sent("hold", "q", "o", None, ONE, sent_ms, told_ms, 409, b"", "limit_reached"))
+    def refuse(self, sent_ms: int, told_ms: int, *, key: str | None = None, body: bytes = b"") -> None:
+        self.sent.append(Sent("hold", "q", "o", None, ONE, key, sent_ms, told_ms, 409, body, "limit_reached"))
 
     def found(self) -> Findings:
         return check(self.sent, self.holds, CAPS)
@@ -79,6 +79,14 @@ def test_reply_that_changes_is_found() -> None:
     story.tell("hold", "a", 300, 310, body=b"held, once more")
 
     assert len(story.found().different_replies) == 1
+
+
+def test_refusal_by_a_key_that_changes_is_found() -> None:
+    story = full_from_100_to_200()
+    story.refuse(110, 120, key="k", body=b"none left")
+    story.refuse(110, 300, key="k", body=b"none left, still")
+
+    assert story.found().different_replies == ["key k was told b'none left', then b'none left, still'"]
 
 
 def test_acknowledged_confirm_of_a_hold_that_was_released_is_found() -> None:

@@ -4,11 +4,13 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote as quote_path
 
 import httpx
 import pytest
 
 from app.db.engine import Database
+from tests.forged import claims_of, signed
 from tests.service import publish, serving
 
 
@@ -131,6 +133,63 @@ async def test_a_key_repeats_the_bytes(client: httpx.AsyncClient) -> None:
 
     assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency_mismatch")
+
+
+async def test_whether_a_quote_binds_is_told_by_the_database_and_not_by_its_token(
+    fresh_database: Database, tmp_path: Path
+) -> None:
+    secret = "s" * 40
+    (tmp_path / "keys").write_text(f"k1:{secret}\n")
+    async with serving(fresh_database, tmp_path, signing_keys_file=str(tmp_path / "keys")) as client:
+        await publish(client, "/v1/prices/MUG", {"currency": "USD", "unit_price": "1000"})
+        first, second = await quoted(client), await quoted(client)
+        # As this process would see tokens whose time was over long ago.
+        for each in (first, second):
+            claims = claims_of(each["token"])
+            each["token"] = signed({"alg": "HS256", "kid": "k1", "typ": "JWT"}, {**claims, "exp": claims["exp"] - 10_000}, secret)
+        connection = await fresh_database.connect()
+        await connection.execute(
+            "UPDATE decisions SET reply = convert_to(replace(convert_from(reply, 'UTF8'), $2, '2026-01-01T00:00:00.000Z'), 'UTF8') WHERE id = $1",
+            uuid.UUID(second["id"]),
+            second["expires_at"],
+        )
+        await connection.close()
+        body, key = {"token": first["token"], "order": "o-1"}, {"Idempotency-Key": "late"}
+
+        taken = await client.post("/v1/holds", json=body, headers=key)
+        again = await client.post("/v1/holds", json=body, headers=key)
+        expired = await held(client, second, "o-2")
+
+    assert (taken.status_code, again.content, again.headers["idempotent-replayed"]) == (201, taken.content, "true")
+    assert (expired.status_code, expired.json()["type"]) == (409, "/problems/quote_expired")
+
+
+async def test_a_quote_that_was_promised_and_is_not_stored_yet_is_asked_for_again(
+    client: httpx.AsyncClient, fresh_database: Database
+) -> None:
+    quote = await quoted(client)
+    body, key = {"token": quote["token"], "order": "o-1"}, {"Idempotency-Key": "early"}
+    connection = await fresh_database.connect()
+    await connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM decisions")
+    await connection.execute("DELETE FROM decisions")
+
+    early = await client.post("/v1/holds", json=body, headers=key)
+    await connection.execute("INSERT INTO decisions SELECT * FROM kept")
+    await connection.close()
+    taken = await client.post("/v1/holds", json=body, headers=key)
+
+    assert (early.status_code, early.headers["retry-after"]) == (503, "1")
+    assert (taken.status_code, taken.json()["quote"]) == (201, quote["id"])
+
+
+@pytest.mark.parametrize("customer", ["c-17", "c 17%"])
+async def test_each_customer_that_quotes_can_have_has_a_balance(client: httpx.AsyncClient, customer: str) -> None:
+    path = f"/v1/points/{quote_path(customer, safe='')}"
+
+    granted = await client.post(f"{path}/grants", json={"points": 5, "reason": "welcome"})
+
+    assert (granted.status_code, granted.json()["customer"], granted.json()["balance"]) == (201, customer, 5)
+    assert (await client.get(path)).json() == granted.json()
 
 
 @pytest.mark.parametrize(

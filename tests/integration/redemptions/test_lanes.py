@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from app.db.engine import Database
+from app.db.upkeep import keep_up
 from app.errors import IdempotencyMismatch, NotFound
 from app.redemptions.entries import Answer, Key
 from app.redemptions.problems import (
@@ -225,6 +226,22 @@ async def test_the_sweeper_gives_expired_holds_back(database: Database, connecti
 
     assert swept == 3
     assert await meter(connection, "swept/uses") == (100, 2, 0)
+
+
+async def test_holds_that_were_given_back_are_removed_after_a_month_and_no_others(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    quotes = [await quote(connection, draw("old/uses", cap=10)) for _ in range(4)]
+    async with redemptions(database) as lanes:
+        released, used, still, kept = [id_of(await lanes.holding.answer(hold(each, f"o-{n}"))) for n, each in enumerate(quotes)]
+        await lanes.changing.answer(release(released))
+        await lanes.changing.answer(confirm(used, "o-1"))
+        await connection.execute("UPDATE holds SET created_at = created_at - interval '32 days'")
+        await lanes.changing.answer(release(kept))
+        await connection.execute("UPDATE holds SET created_at = created_at + interval '2 days' WHERE id = $1", kept)
+
+    assert (await keep_up(connection, datetime.now(UTC), retention_days=400)).holds_removed == 1
+    assert {row["id"] for row in await connection.fetch("SELECT id FROM holds")} == {used, still, kept}
 
 
 async def test_a_lowered_cap_takes_nothing_away_and_gives_nothing_more(
