@@ -53,8 +53,7 @@ ORDER BY made.id
 ON CONFLICT (id) DO NOTHING
 """
 
-# The locks are got in a query of their own within: a clock beside FOR UPDATE is read before its row's lock is waited for. The last row's was read under
-# all locks.
+# The locks are got in a query within: a clock beside FOR UPDATE is read before its row's lock is waited for. The last row's was read under all locks.
 LOCK_METERS: Final = """
 SELECT locked.id, locked.cap_wanted, locked.cap_version, locked.cap, locked.held, locked.used,
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
