@@ -10,8 +10,8 @@ export UV_PYTHON_DOWNLOADS := never
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
 
-test: .venv/.complete  ## the whole suite
-	$(PY) -m pytest
+test: .venv/.complete  ## the whole suite, on up to four cores
+	$(PY) -m pytest -n auto --maxprocesses 4
 
 check: .venv/.complete  ## style, types, import contracts, migrations
 	.venv/bin/ruff check .
