@@ -53,10 +53,13 @@ ORDER BY made.id
 ON CONFLICT (id) DO NOTHING
 """
 
-# The last row to be locked is the last whose clock is read, so the greatest of them was read under all locks.
+# The locks are got in a query within: a clock beside FOR UPDATE is read before its row's lock is waited for. The last row's was read under all locks.
 LOCK_METERS: Final = """
-SELECT id, cap_wanted, cap_version, cap, held, used, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
-FROM meters WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+SELECT locked.id, locked.cap_wanted, locked.cap_version, locked.cap, locked.held, locked.used,
+       floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+FROM (
+  SELECT id, cap_wanted, cap_version, cap, held, used FROM meters WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+) AS locked
 """
 
 NOW: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
