@@ -48,14 +48,14 @@ def points_router(engine: AsyncEngine) -> APIRouter:
     """The routes under `/v1/points`."""
     router = APIRouter(prefix="/v1/points", tags=["holds"], route_class=StrictRoute)
 
-    @router.get("/{customer}", operation_id="getPoints", summary="Show a balance of points")
+    @router.get("/{customer:path}", operation_id="getPoints", summary="Show a balance of points")
     async def show(customer: Customer, caller: Redeemer) -> Balance:
         """What a customer has. One who never had any has 0."""
         async with transaction(engine) as connection:
             return await _balance(connection, customer)
 
     @router.post(
-        "/{customer}/grants",
+        "/{customer:path}/grants",
         status_code=201,
         operation_id="grantPoints",
         summary="Add points to a balance, or take some away",

@@ -85,7 +85,7 @@ def _endpoint(scope: Scope) -> str:
     # A method that the route does not have is the caller's invention, and there are many.
     if route is None or scope["method"] not in (getattr(route, "methods", None) or ()):
         return "other"
-    return f"{scope['method']} {route.path}"
+    return f"{scope['method']} {route.path_format}"
 
 
 def _request_id(scope: Scope) -> str:

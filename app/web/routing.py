@@ -163,8 +163,8 @@ def check_routes(app: FastAPI) -> None:
 
 
 def api_routes(app: FastAPI) -> Iterable[tuple[str, APIRoute]]:
-    """(whole path template, route) of everything declared, included routers' routes as well."""
+    """(whole path template as OpenAPI writes it, route) of everything declared, included routers' routes as well."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, APIRoute) and context.path is not None:
-            yield context.path, route
+            yield compile_path(context.path)[1], route

@@ -182,7 +182,7 @@ async def test_a_quote_that_was_promised_and_is_not_stored_yet_is_asked_for_agai
     assert (taken.status_code, taken.json()["quote"]) == (201, quote["id"])
 
 
-@pytest.mark.parametrize("customer", ["c-17", "c 17%"])
+@pytest.mark.parametrize("customer", ["c-17", "c 17%", "shop/c-17", "c-17/grants"])
 async def test_each_customer_that_quotes_can_have_has_a_balance(client: httpx.AsyncClient, customer: str) -> None:
     path = f"/v1/points/{quote_path(customer, safe='')}"
 
