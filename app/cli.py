@@ -291,11 +291,11 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Server:
     """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
-    if settings.open_loopback:
-        _log.warning("open on loopback: callers on this machine need no key", setting="PRICING_OPEN_LOOPBACK")
     # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
     with contextlib.suppress(DatabaseUnreachable):
         asyncio.run(check_database(settings, database))
+    if settings.open_loopback:
+        _log.warning("open on loopback: callers on this machine need no key", setting="PRICING_OPEN_LOOPBACK")
     return make_server(settings, create_app(settings, database=database))
 
 

@@ -6,8 +6,8 @@ whatever waits on them, and new ones are refused at once until the server answer
 """
 
 import asyncio
-import random
 from collections.abc import Callable
+from random import Random
 from typing import Final
 from weakref import WeakSet
 
@@ -18,6 +18,8 @@ from app.db.engine import Database, DatabaseUnreachable, consume
 # At random within these, so that many processes do not ask, nor come back, in one instant.
 EVERY_SECONDS: Final = (0.15, 0.35)
 ANSWER_SECONDS: Final = 0.4
+# Of its own: whoever draws from the generator of all would move it under others.
+_jitter: Final = Random()
 
 
 class Pulse:
@@ -62,7 +64,7 @@ class Pulse:
                         pooled.terminate()
                 else:
                     self._tell("")
-                await asyncio.sleep(random.uniform(*EVERY_SECONDS))
+                await asyncio.sleep(_jitter.uniform(*EVERY_SECONDS))
         finally:
             if connection is not None:
                 connection.terminate()

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Final
 
 import asyncpg
@@ -16,6 +16,8 @@ from app.db.engine import DatabaseUnreachable, within
 _REOPEN_S: Final = (0.1, 0.5)
 # How long one try may take; with the pause before it less than two seconds, within which everything has to be back.
 _REOPEN_ANSWER_S: Final = 1.0
+# Of its own: whoever draws from the generator of all would move it under others.
+_jitter: Final = Random()
 _log = structlog.get_logger(__name__)
 
 
@@ -96,7 +98,7 @@ class OwnConnection:
     async def _reopen(self) -> None:
         """Try until there is a connection."""
         while True:
-            await asyncio.sleep(random.uniform(*_REOPEN_S))
+            await asyncio.sleep(_jitter.uniform(*_REOPEN_S))
             try:
                 await self.connected(time.monotonic() + _REOPEN_ANSWER_S)
             except DatabaseUnreachable as error:

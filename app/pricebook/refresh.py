@@ -6,10 +6,10 @@ dropped network raises nothing by itself. A version that does not compile is ref
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from time import monotonic
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ _POLL_BOUND_SECONDS: Final = 0.6
 _POLL_JITTER: Final = 0.2
 # A burst of versions is written once at its end.
 _DISK_PAUSE_SECONDS: Final = 5.0
+# Of its own: whoever draws from the generator of all would move it under others.
+_jitter: Final = Random()
 _log = structlog.get_logger(__name__)
 
 
@@ -104,7 +106,7 @@ class Refresher:
     async def _keep_fresh(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds * random.uniform(1 - _POLL_JITTER, 1)):
+                async with asyncio.timeout(self._poll_seconds * _jitter.uniform(1 - _POLL_JITTER, 1)):
                     await self._hint.wait()
             self._hint.clear()
             await self._refresh_or_note()

@@ -5,13 +5,13 @@ which happens when the outcome of its first batch was unknown; then Postgres get
 """
 
 import asyncio
-import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import asyncpg
@@ -45,6 +45,8 @@ _REFUSED: Final = (
     ValueError,
     OverflowError,
 )
+# Of its own: whoever draws from the generator of all would move it under others.
+_jitter: Final = Random()
 _log = structlog.get_logger(__name__)
 
 
@@ -134,7 +136,7 @@ class Spool:
         """Drain whenever there is something, until cancelled."""
         looked_s = -_ABANDONED_EVERY_S
         while True:
-            await asyncio.sleep(random.uniform(*_EVERY_S))
+            await asyncio.sleep(_jitter.uniform(*_EVERY_S))
             if self._kept.has_files:
                 await self._drain_or_note(self._kept)
             if time.monotonic() - looked_s >= _ABANDONED_EVERY_S:
