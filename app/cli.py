@@ -20,12 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import ApiProblem
 from app.db.binaries import NoServer
+from app.db.durable import WrongSchema, check_database
 from app.db.embedded import EmbeddedPostgres, FolderInUse
 from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
 from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
-from app.main import Service, WrongSchema, check_database, create_app
+from app.main import Service, create_app
 from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
 from app.redemptions.upkeep import Drift, find_drift
@@ -293,7 +294,7 @@ def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Serv
     """The server over a database that keeps what it acknowledges and has our schema. Raises NotDurable, WrongSchema."""
     # A server whose start fails says so in a stack of its own calls; here it is one line. A database that is away is no failure.
     with contextlib.suppress(DatabaseUnreachable):
-        asyncio.run(check_database(settings, database))
+        asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=settings.durability != "relaxed"))
     if settings.open_loopback:
         _log.warning("open on loopback: callers on this machine need no key", setting="PRICING_OPEN_LOOPBACK")
     return make_server(settings, create_app(settings, database=database))

@@ -21,8 +21,8 @@ from starlette.responses import Response
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
-from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error, require_durable, within
-from app.db.migrate import SchemaState, schema_state
+from app.db.durable import connect_durable, require_schema
+from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error
 from app.db.pulse import Pulse
 from app.db.upkeep import keep_up, prepare_partitions
 from app.errors import Unavailable, ValidationFailed
@@ -93,10 +93,6 @@ _TAGS: Final = {
     "operations": "For the platform.",
 }
 _log = structlog.get_logger(__name__)
-
-
-class WrongSchema(Exception):
-    """The database is older than this code; `python -m app migrate` brings it up."""
 
 
 class Service:
@@ -219,13 +215,15 @@ class Service:
 
     async def connect_durable(self) -> asyncpg.Connection:
         """The same, to a server that keeps what it acknowledges. Asked of each connection, because a failover may bring another server."""
-        return await _connect_durable(
-            self.settings, self.database, application="centwise lane", statement_s=self.settings.flush_seconds
-        )
+        return await self._connect_to_keep("centwise lane", self.settings.flush_seconds)
 
     async def _connect_drain(self) -> asyncpg.Connection:
         """The same for what drains the spool."""
-        return await _connect_durable(self.settings, self.database, application="centwise drain", statement_s=DRAIN_S)
+        return await self._connect_to_keep("centwise drain", DRAIN_S)
+
+    async def _connect_to_keep(self, application: str, statement_s: float) -> asyncpg.Connection:
+        is_strict = self.settings.durability != "relaxed"
+        return await connect_durable(self.database, application=application, statement_s=statement_s, is_strict=is_strict)
 
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
@@ -281,7 +279,7 @@ class Service:
     async def _prepare_database(self) -> None:
         connection = await self.connect_durable()
         try:
-            await _require_schema(connection)
+            await require_schema(connection)
             await prepare_partitions(connection, datetime.now(UTC))
         finally:
             connection.terminate()
@@ -379,34 +377,6 @@ class Service:
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at
         return -1.0 if checked_at is None else time.monotonic() - checked_at
-
-
-async def check_database(settings: Settings, database: Database) -> None:
-    """What a start asks of the database. Raises NotDurable, WrongSchema; DatabaseUnreachable where that cannot be told now."""
-    connection = await _connect_durable(settings, database, application="centwise lane", statement_s=settings.flush_seconds)
-    try:
-        await _require_schema(connection)
-    finally:
-        connection.terminate()
-
-
-async def _connect_durable(settings: Settings, database: Database, *, application: str, statement_s: float) -> asyncpg.Connection:
-    connection = await database.connect(application=application, statement_seconds=statement_s)
-    if settings.durability != "relaxed":
-        try:
-            await within(connection, require_durable(connection), seconds=2 * database.connect_seconds)
-        except BaseException:
-            connection.terminate()
-            raise
-    return connection
-
-
-async def _require_schema(connection: asyncpg.Connection) -> None:
-    state = await schema_state(connection)
-    if state is SchemaState.OLDER:
-        raise WrongSchema("the database's schema is missing or older than this code; run: python -m app migrate")
-    if state is SchemaState.UNKNOWN:
-        _log.warning("the database's schema is newer than this code")
 
 
 def create_api(service: Service) -> FastAPI:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.db.durable import WrongSchema
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
-from app.main import WrongSchema, create_app
+from app.main import create_app
 from app.settings import Settings
 from tests.conftest import make_database
 from tests.support import is_problem, running
