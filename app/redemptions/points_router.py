@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -22,8 +22,11 @@ from app.web.openapi import IDEMPOTENT
 from app.web.routing import StrictRoute
 
 BALANCE_MAX: Final = 10**15
+_ID: Final = r"^[^\x00-\x1f\x7f]+$"
 Redeemer = Annotated[Principal, Depends(requires("redeem"))]
-Customer = Annotated[str, Path(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$", description="The customer's id.")]
+# Not in the path: an id may hold slashes.
+CustomerAsked = Annotated[str, Query(min_length=1, max_length=128, pattern=_ID, description="The customer's id.")]
+CustomerNamed = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_ID)]
 
 
 class GrantRequest(BaseModel):
@@ -31,6 +34,7 @@ class GrantRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    customer: CustomerNamed
     points: Annotated[int, Field(ge=-POINTS_MAX, le=POINTS_MAX)]
     reason: Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -48,24 +52,25 @@ def points_router(engine: AsyncEngine) -> APIRouter:
     """The routes under `/v1/points`."""
     router = APIRouter(prefix="/v1/points", tags=["holds"], route_class=StrictRoute)
 
-    @router.get("/{customer:path}", operation_id="getPoints", summary="Show a balance of points")
-    async def show(customer: Customer, caller: Redeemer) -> Balance:
+    @router.get("", operation_id="getPoints", summary="Show a balance of points")
+    async def show(customer: CustomerAsked, caller: Redeemer) -> Balance:
         """What a customer has. One who never had any has 0."""
         async with transaction(engine) as connection:
             return await _balance(connection, customer)
 
     @router.post(
-        "/{customer:path}/grants",
+        "/grants",
         status_code=201,
         operation_id="grantPoints",
         summary="Add points to a balance, or take some away",
         response_model=Balance,
         openapi_extra=IDEMPOTENT,
     )
-    async def grant(request: Request, customer: Customer, body: GrantRequest, caller: Redeemer) -> Response:
+    async def grant(request: Request, body: GrantRequest, caller: Redeemer) -> Response:
         """What orders earn is added by their confirms; this is for everything else. A balance never goes below 0: that is refused."""
 
         async def effect(connection: AsyncConnection) -> Reply:
+            customer = body.customer
             meter = points_meter(customer)
             new = {"cap_wanted": 0, "cap_version": 0, "cap": 0, "held": 0, "used": 0}
             await connection.execute(upsert(meters).values(id=meter, customer=customer, **new).on_conflict_do_nothing())

@@ -104,7 +104,7 @@ CALLS: Final[dict[tuple[str, str], Call]] = {
     ("POST", "/v1/holds/{hold_id}/confirm"): sent("/v1/holds/HOLD/confirm", {"order": "ORDER"}),
     ("POST", "/v1/holds/{hold_id}/release"): Call("/v1/holds/HOLD/release", f"/v1/holds/{_NOBODY}/release"),
     ("POST", "/v1/holds/{hold_id}/returns"): sent("/v1/holds/HOLD/returns", {"lines": [{"id": "1", "quantity": "1"}]}),
-    ("POST", "/v1/points/{customer}/grants"): sent("/v1/points/c-17/grants", {"points": 100, "reason": "welcome"}),
+    ("POST", "/v1/points/grants"): sent("/v1/points/grants", {"customer": "c-17", "points": 100, "reason": "welcome"}),
     ("POST", "/v1/keys"): sent("/v1/keys", _KEY),
     ("POST", "/v1/keys/{key_id}/rotate"): sent("/v1/keys/KEY/rotate", {}),
     ("PUT", "/v1/keys/{key_id}/limits"): sent("/v1/keys/KEY/limits", {"concurrent": 5}),
