@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from app.db.engine import Database
 from tests.docs.pages import ROOT, blocks
 from tests.forged import claims_of, forgeries, signed
 from tests.service import publish, serving
+from tests.tools import tool
 
 PAGE = ROOT / "docs" / "tokens.md"
 KEYS = {"2026-11": "n" * 32, "2026-10": "o" * 40}
@@ -75,7 +75,6 @@ async def test_python_accepts_a_quote_and_nothing_else(fresh_database: Database,
     assert is_right(accepted["a real one"], reply)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine")
 async def test_javascript_accepts_a_quote_and_nothing_else(fresh_database: Database, tmp_path: Path) -> None:
     reply = await quoted(fresh_database, tmp_path)
     asked = cases(reply)
@@ -89,7 +88,7 @@ async def test_javascript_accepts_a_quote_and_nothing_else(fresh_database: Datab
         "});\nconsole.log(JSON.stringify(told));\n"
     )
 
-    node = await asyncio.create_subprocess_exec("node", str(tmp_path / "run.mjs"), stdout=subprocess.PIPE)
+    node = await asyncio.create_subprocess_exec(tool("node"), str(tmp_path / "run.mjs"), stdout=subprocess.PIPE)
     answers, _ = await asyncio.wait_for(node.communicate(), 60)
     told = dict(zip(asked, json.loads(answers), strict=True))
 
