@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app.db.engine import Database
 from tests.docs.pages import ROOT, blocks
 from tests.forged import claims_of, forgeries, signed
