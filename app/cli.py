@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"centwise: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        # A service that is asked to end has done what it was to do, however far its start had come; another command has not.
+        return 0 if parsed.run is serve else 130
 
 
 def _parser() -> argparse.ArgumentParser:
