@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench faults reference mutation clean
+.PHONY: run test check bench faults reference mutation image image-test sbom audit clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -34,8 +34,26 @@ reference: .venv/.complete  ## the engine against the plain reference: 100 milli
 mutation: .venv/.complete  ## app/pricing with one thing changed at a time: a test must fail; hours for all files
 	$(PY) -m tests.mutation.run --seconds $${MUTATION_SECONDS:-60} $(MUTATION_FILES)
 
+IMAGE ?= centwise
+IMAGE_TOOL ?= docker
+
+image:  ## the container image; IMAGE_TOOL=podman or another than docker
+	$(IMAGE_TOOL) build --build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_FLAGS) --tag $(IMAGE) .
+
+image-test: .venv/.complete  ## build the image on a stand-in for its base and run it; as root, with buildah, podman, runc and mmdebstrap
+	REQUIRE_TOOLS=1 $(PY) -m pytest -q -s tests/image/built.py tests/image
+
+sbom: dist/sbom.cdx.json  ## what the service consists of, as CycloneDX
+
+audit: | $(UV)  ## the lock against the advisories of osv.dev, development tools included; fails when it cannot be asked
+	$(UV) audit --frozen --preview-features audit-command
+
 clean:  ## everything that was built; the data in .data stays
 	rm -rf .venv .tools .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+dist/sbom.cdx.json: pyproject.toml uv.lock | $(UV)
+	mkdir -p dist
+	$(UV) export --quiet --frozen --no-dev --preview-features sbom-export --format cyclonedx1.5 --output-file $@ > /dev/null
 
 # What the service needs; what else is installed stays.
 .venv/.service: pyproject.toml uv.lock | $(UV)
@@ -48,6 +66,7 @@ clean:  ## everything that was built; the data in .data stays
 	touch $@ .venv/.service
 
 # uv from pip, in a folder of the project: nothing is installed into the system's Python.
-$(UV):
+$(UV): .ci/uv.txt
 	$(PYTHON) -m venv .tools
-	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .ci/uv.txt
+	touch $@
