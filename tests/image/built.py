@@ -63,11 +63,12 @@ for name, module in list(sys.modules.items()):
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
     folder = Path(tempfile.mkdtemp(prefix="centwise-image-"))
+    made = Store(folder)
     try:
-        made = Store(folder)
         made.build()
         yield made
     finally:
+        made.close()
         shutil.rmtree(folder)
 
 

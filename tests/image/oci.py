@@ -51,6 +51,11 @@ class Store:
             ),
         )
 
+    def close(self) -> None:
+        """End what still runs, which after a failure may be a service."""
+        self.podman("rm", "--all", "--force", "--volumes", check=False)
+        self._buildah("rm", "--all")
+
     def inspect(self) -> dict[str, Any]:
         """What the image says of itself."""
         found: list[dict[str, Any]] = json.loads(self.podman("image", "inspect", IMAGE).stdout)
