@@ -65,7 +65,7 @@ def test_what_the_page_names_is_in_the_release() -> None:
     assert named <= names_in(render({}, release="centwise"))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["default", "everything", "nothing", "spool"])
 def test_what_the_notes_name_is_in_the_release(case: str, tmp_path: Path) -> None:
     values = CASES[case]
 
