@@ -9,11 +9,11 @@ from functools import partial
 from typing import Final
 
 from loadtests.bench.exposition import buckets_between, median_of_buckets, value_of
-from loadtests.bench.open_model import Job, Run, require_punctual
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores
 from loadtests.bench.rig import Service, Shop, ask_all, baskets, serving, settle, write_lines
 from loadtests.bench.stats import Figure, InvalidRun, Reach, quantile, ratios, spread, thousands
+from loadtests.open.model import Job, Run, require_good, require_punctual
 
 _PER_SECOND: Final = 1_000.0
 _PER_SECOND_PUBLISHING: Final = 200.0
@@ -99,7 +99,7 @@ def publish_rows(plan: Plan, shop: Shop) -> list[Figure]:
 
 
 def _run(job: Job) -> Run:
-    command = ["taskset", "-c", str(cores().load), sys.executable, "-m", "loadtests.bench.open_model"]
+    command = ["taskset", "-c", str(cores().load), sys.executable, "-m", "loadtests.open.model"]
     done = subprocess.run(
         command, input=json.dumps(job._asdict()), stdout=subprocess.PIPE, text=True, timeout=job.seconds + 90, check=True
     )
@@ -111,12 +111,14 @@ def _punctual(measure: Callable[[], Run], plan: Plan) -> Run:
     for _ in range(_ATTEMPTS - 1):
         run = measure()
         try:
-            require_punctual(run, late_s_max=plan.late_s_max)
+            return _valid(run, plan)
         except InvalidRun as invalid:
             print(f"done again, because {invalid}", file=sys.stderr, flush=True)
-        else:
-            return run
-    run = measure()
+    return _valid(measure(), plan)
+
+
+def _valid(run: Run, plan: Plan) -> Run:
+    require_good(run)
     require_punctual(run, late_s_max=plan.late_s_max)
     return run
 
