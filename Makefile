@@ -20,8 +20,8 @@ check: .venv/.complete  ## style, types, import contracts, migrations
 	.venv/bin/lint-imports
 	$(PY) -m pytest -q tests/integration/db/test_migrations.py
 
-bench: .venv/.complete  ## the figures of the README
-	$(PY) -m loadtests.bench
+bench: .venv/.complete  ## the figures of performance, twelve minutes; writes docs/performance.md and the table of the README
+	$(PY) -m loadtests.bench --seconds $${BENCH_SECONDS:-2} --output docs/performance.md --output README.md
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores, family_cpu_s
-from loadtests.bench.rig import Shop, live_candidates, serving, settle, target, write_lines
-from loadtests.bench.stats import Figure, Reach, spread, thousands
+from loadtests.bench.quotes import Arm, in_turn
+from loadtests.bench.rig import Service, Shop, ask_all, echoing, live_candidates, serving, settle, target, write_lines
+from loadtests.bench.stats import Figure, Reach, ratios, spread, thousands
 from loadtests.bench.wrk import drive
 from loadtests.books import CHANNELS, basket
 
@@ -45,6 +46,9 @@ def batch_rows(plan: Plan, shop: Shop) -> list[Figure]:
             figures.append(Figure("P6", what, spread(per_core), "", Reach("at_least", 0.8), beside))
             what = f"CPU of Postgres a line, all of its processes, batches {name}"
             figures.append(Figure("P6", what, spread(of_postgres), " µs", Reach("at_most", 0.7), ""))
+        figures.append(
+            _against_echo(plan, shop, service, "P6", "/v1/quotes/batch", few, "durable batches of 1 000 lines that come again")
+        )
     return figures
 
 
@@ -65,11 +69,30 @@ def listing_rows(plan: Plan, shop: Shop) -> list[Figure]:
         for _ in range(plan.rounds):
             for name, arm in arms.items():
                 measured[name].append(drive(arm, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load).cpu_us / 1e3)
+        ratio = _against_echo(
+            plan, shop, service, "P12", "/v1/prices", known, "a listing of 1 000 prices in a context seen before"
+        )
     beside = f"{live_candidates(shop, [sku for body in known for sku in json.loads(body)['skus']])}; over HTTP"
     return [
         Figure("P12", f"CPU of a listing of 1 000 prices {name}", spread(values), " ms", Reach("at_most", 2.0), beside)
         for name, values in measured.items()
-    ]
+    ] + [ratio]
+
+
+def _against_echo(plan: Plan, shop: Shop, service: Service, row: str, path: str, bodies: list[bytes], what: str) -> Figure:
+    """CPU of the service for these requests / of bare uvicorn that takes and sends the same bytes, in turn."""
+    core = cores()
+    file = write_lines(shop.folder / "echoed.jsonl", bodies)
+    replies = {f"q{number}": reply for number, reply in enumerate(ask_all(service, path, bodies))}
+    with echoing(replies, shop.folder, core=core.server, headers=service.headers) as echo:
+        arms = {
+            "ours": Arm(target(service, path, file), _CONNECTIONS),
+            "echo": Arm(echo._replace(path=path, bodies=file, prefix="q"), _CONNECTIONS),
+        }
+        measured = in_turn(plan._replace(rounds=min(3, plan.rounds), seconds=1.0), shop, arms, core=core.load)
+    own, bare = ([load.cpu_us for load in measured[name]] for name in arms)
+    beside = f"{thousands(spread(own).median)} against {thousands(spread(bare).median)} µs; the same bytes"
+    return Figure(row, f"{what}: CPU / bare uvicorn", ratios(own, bare), "×", None, beside)
 
 
 def _batches(n_skus: int, n_batches: int) -> list[bytes]:
