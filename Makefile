@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench faults reference mutation clean
+.PHONY: run test check bench loads faults reference mutation clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -22,6 +22,11 @@ check: .venv/.complete  ## style, types, import contracts, migrations
 
 bench: .venv/.complete  ## the figures of performance, twelve minutes; writes docs/performance.md and the table of the README
 	$(PY) -m loadtests.bench --seconds $${BENCH_SECONDS:-2} --output docs/performance.md --output README.md
+
+loads: .venv/.complete  ## every command that loads a service, small and short, to see that it runs; needs wrk
+	$(PY) -m loadtests.bench --quick
+	$(PY) -m loadtests.scale --quick
+	$(PY) -m loadtests.meters --seconds 1 --rounds 1
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \

@@ -2,7 +2,7 @@
 
     .venv/bin/locust --locustfile loadtests/locustfile.py --host http://127.0.0.1:8080 --users 50 --spawn-rate 10 --run-time 60s --headless
 
-PRICING_KEY holds a key with the scopes read, quote and redeem; a service that is open on loopback needs none. Limits: locust's users wait for
+CENTWISE_KEY holds a key with the scopes read, quote and redeem; a service that is open on loopback needs none. Limits: locust's users wait for
 their answers (a closed loop), so while the service stands still nobody asks, and the percentiles do not show what people would have waited;
 one process sends some hundreds to a few thousand requests a second, with more CPU than the service takes to answer them. For what is
 promised of latency use `python -m loadtests.open`, for the most a service can do `python -m loadtests.scale`.
@@ -21,7 +21,7 @@ from app.client import ApiClient
 from loadtests.shape import best_shape
 from loadtests.traffic import PATHS, Catalogue, Prepared, catalogue_of, requests_for
 
-_KEY = os.environ.get("PRICING_KEY")
+_KEY = os.environ.get("CENTWISE_KEY")
 _HEADERS = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {_KEY}"} if _KEY else {})
 _MIX = {"prices": 6.0, "preview": 3.0, "quote": 1.0}
 _BODIES = 1_000

@@ -43,6 +43,7 @@ def main() -> int:
         return 2
     # Servers that were started are ended on the way out, which the default way of SIGTERM would not do.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    machine = machine_text()
     began, began_at = time.monotonic(), datetime.now(UTC)
     plan = plan_of(seconds=arguments.seconds, is_quick=arguments.quick)
     with compiled_imports():
@@ -52,7 +53,7 @@ def main() -> int:
         f"{began_at:%Y-%m-%d %H:%M}",
         revision_text(),
         f"{plan.rounds} of {plan.seconds:g} s{', quick' if arguments.quick else ''}",
-        machine_text(),
+        machine,
         f"{took_s:.0f} s",
     )
     print(as_markdown(results, run.name))

@@ -10,14 +10,17 @@ _ROOT = Path(__file__).parents[2]
 
 
 def machine_text() -> str:
-    """In one line, without anything that names the machine itself."""
+    """In one line, without anything that names the machine itself. Call it before the run: it says how busy the machine is with other things."""
     info = Path("/proc/cpuinfo").read_text()
     model = next(
         (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), platform.machine()
     )
     memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
     programs = f"Python {platform.python_version()}, uvicorn {version('uvicorn')}"
-    return f"{len(os.sched_getaffinity(0))} cores of {model}, {memory_kb / 2**20:.0f} GB, Linux {platform.release().split('-')[0]}, {programs}"
+    system = (
+        f"{len(os.sched_getaffinity(0))} cores of {model}, {memory_kb / 2**20:.0f} GB, Linux {platform.release().split('-')[0]}"
+    )
+    return f"{system}, {programs}; load average {os.getloadavg()[0]:.1f} before"
 
 
 def revision_text() -> str:

@@ -61,6 +61,12 @@ def with_table(page: str, table: str, *, rows: Sequence[str], marks: tuple[str, 
     return "\n".join([*lines[: begin + 1], *head, *body, *lines[end:]])
 
 
+def between(page: str, text: str, marks: tuple[str, str]) -> str:
+    """The page with this text between such marks, in place of what stood there. Raises NoPlace."""
+    lines, begin, end = _place(page, marks)
+    return "\n".join([*lines[: begin + 1], text, *lines[end:]])
+
+
 def _place(page: str, marks: tuple[str, str]) -> tuple[list[str], int, int]:
     """The lines of a page, and which of them are the marks."""
     lines = page.split("\n")

@@ -59,13 +59,10 @@ def test_table_says_what_was_not_measured() -> None:
 
 def test_the_short_table_has_a_line_for_each_number_with_what_must_be_reached() -> None:
     p14 = Figure("P14", "from the database", Spread(4.0, 3.0, 5.0), " s", Reach("at_most", 2.0), "")
-    others = [
-        p14._replace(value=Spread(0.9, 0.8, 1.0), reach=Reach("at_most", 1.0)),
-        p14._replace(reach=None),
-        Unmeasured("P5", "late"),
-    ]
+    from_disk = p14._replace(value=Spread(0.9, 0.8, 1.0), reach=Reach("at_most", 1.0))
+    table = as_short_markdown([p14, from_disk, p14._replace(reach=None), Unmeasured("P5", "late")])
 
-    assert as_short_markdown([p14, *others]).splitlines()[2:] == [
+    assert table.splitlines()[2:] == [
         "| P14 | start to ready with 100 000 SKUs: from the database; from the disk | 4.00 s; 0.90 s | ≤ 2.00 s; ≤ 1.00 s | **no**; yes |",
         f"| P5 | {TITLES['P5']} | not measured | not measured | not measured |",
     ]
