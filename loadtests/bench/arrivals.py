@@ -12,7 +12,7 @@ from loadtests.bench.exposition import buckets_between, median_of_buckets, value
 from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores
 from loadtests.bench.rig import Service, Shop, ask_all, baskets, serving, settle, write_lines
-from loadtests.bench.stats import Figure, InvalidRun, Reach, quantile, ratios, spread, thousands
+from loadtests.bench.stats import Figure, Reach, quantile, ratios, retried, spread, thousands
 from loadtests.open.model import Job, Run, require_good, require_punctual
 
 _PER_SECOND: Final = 1_000.0
@@ -20,7 +20,6 @@ _PER_SECOND_PUBLISHING: Final = 200.0
 _PAUSE_S: Final = 0.25
 # What a document that is shown has besides the body that was put.
 _ADDED: Final = ("id", "revision", "version", "draft", "deleted")
-_ATTEMPTS: Final = 3
 _MS: Final = "{:.0f} ms for the whole book, at the start"
 _COMPILE: Final = "pricing_book_compile_seconds"
 
@@ -119,20 +118,15 @@ def _run(job: Job) -> Run:
 
 
 def _punctual(measure: Callable[[], Run], plan: Plan) -> Run:
-    """A run whose generator was on time. Raises InvalidRun when none of three was."""
-    for _ in range(_ATTEMPTS - 1):
+    """A run in which every request succeeded and whose generator was on time. Raises InvalidRun when none of three was."""
+
+    def valid() -> Run:
         run = measure()
-        try:
-            return _valid(run, plan)
-        except InvalidRun as invalid:
-            print(f"done again, because {invalid}", file=sys.stderr, flush=True)
-    return _valid(measure(), plan)
+        require_good(run)
+        require_punctual(run, late_s_max=plan.late_s_max)
+        return run
 
-
-def _valid(run: Run, plan: Plan) -> Run:
-    require_good(run)
-    require_punctual(run, late_s_max=plan.late_s_max)
-    return run
+    return retried("arrivals", valid)
 
 
 def _while_publishing(service: Service, body: dict[str, object], job: Job) -> Run:

@@ -1,6 +1,7 @@
 """P6 and P12: what many lines at once cost, in batches of quotes and in listings."""
 
 import json
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -8,8 +9,8 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.processes import cores, family_cpu_s
 from loadtests.bench.quotes import Arm, in_turn
 from loadtests.bench.rig import Service, Shop, ask_all, echoing, live_candidates, serving, settle, target, write_lines
-from loadtests.bench.stats import Figure, Reach, ratios, spread, thousands
-from loadtests.bench.wrk import drive
+from loadtests.bench.stats import Figure, Reach, ratios, retried, spread, thousands
+from loadtests.bench.wrk import Load, Target, drive
 from loadtests.books import CHANNELS, basket
 
 LINES: Final = 1_000
@@ -31,15 +32,14 @@ def batch_rows(plan: Plan, shop: Shop) -> list[Figure]:
     with serving(shop, core=core.server) as service:
         for bodies, name in ((few, "whose baskets come again"), (many, "of different baskets")):
             batches = target(service, "/v1/quotes/batch", write_lines(shop.folder / "batches.jsonl", bodies))
-            drive(batches, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load)
+            run = partial(_batch_run, shop, batches, plan.seconds)
+            retried("batches", run)
             per_core, of_postgres, rates = [], [], []
             for _ in range(plan.rounds):
-                settle(shop)
-                postgres_s = family_cpu_s(shop.postgres_pid)
-                load = drive(batches, connections=_CONNECTIONS, seconds=plan.seconds, core=core.load)
+                load, postgres_s = retried("batches", run)
                 lines = load.requests * LINES
                 per_core.append(LINES / load.cpu_us)
-                of_postgres.append((family_cpu_s(shop.postgres_pid) - postgres_s) * 1e6 / lines)
+                of_postgres.append(postgres_s * 1e6 / lines)
                 rates.append(lines / load.seconds)
             beside = f"{thousands(spread(rates).median)} lines/s on all cores; batches of {load.reply_bytes / 1e6:.2f} MB out; {candidates}"
             what = f"million lines a second and core, durable batches of 1 000 lines {name}"
@@ -50,6 +50,14 @@ def batch_rows(plan: Plan, shop: Shop) -> list[Figure]:
             _against_echo(plan, shop, service, "P6", "/v1/quotes/batch", few, "durable batches of 1 000 lines that come again")
         )
     return figures
+
+
+def _batch_run(shop: Shop, batches: Target, seconds: float) -> tuple[Load, float]:
+    """A run, and the CPU seconds of Postgres for it."""
+    settle(shop)
+    before_s = family_cpu_s(shop.postgres_pid)
+    load = drive(batches, connections=_CONNECTIONS, seconds=seconds, core=cores().load)
+    return load, family_cpu_s(shop.postgres_pid) - before_s
 
 
 def listing_rows(plan: Plan, shop: Shop) -> list[Figure]:

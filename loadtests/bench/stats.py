@@ -1,8 +1,11 @@
 """Medians with their spread, and the figures of the table."""
 
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
+
+_ATTEMPTS: Final = 3
 
 
 class Spread(NamedTuple):
@@ -40,6 +43,16 @@ class Unmeasured(NamedTuple):
 
 class InvalidRun(Exception):
     """What was measured means nothing: requests failed, or the generator was late. The message says which."""
+
+
+def retried[T](name: str, work: Callable[[], T]) -> T:
+    """What the work gives. An invalid run is told and done again, as a stall of the machine may refuse some; the third one raises InvalidRun."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return work()
+        except InvalidRun as invalid:
+            print(f"{name}: done again, because {invalid}", file=sys.stderr, flush=True)
+    return work()
 
 
 def spread(values: Sequence[float]) -> Spread:

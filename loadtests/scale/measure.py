@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -17,7 +18,7 @@ from app.db.engine import Database
 from loadtests.bench.exposition import value_of
 from loadtests.bench.processes import cores, cpu_s, family_cpu_s, memory_bytes
 from loadtests.bench.rig import Service, Shop, baskets, serving, settle, target, write_lines
-from loadtests.bench.stats import InvalidRun
+from loadtests.bench.stats import retried
 from loadtests.bench.wrk import Load, drive
 from loadtests.books import basket
 
@@ -27,7 +28,6 @@ SPREAD_METERS: Final = 5_000
 _BATCH_CONNECTIONS: Final = 4
 _BATCHES: Final = 200
 _IDLE_S: Final = 5.0
-_ATTEMPTS: Final = 3
 _BYTES = (
     "SELECT count(*), (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'decisions'::regclass)"
     " FROM decisions"
@@ -106,12 +106,12 @@ def measure(shop: Shop, *, n_skus: int, n_baskets: int, seconds: float, rounds: 
                 (one, apart), "/v1/quotes/batch", batches, _BATCH_CONNECTIONS // 2, QUOTES_A_BATCH
             ),
         }
-        for arm in arms.values():
-            _valid_sample(shop, arm, 1.0)
+        for name, arm in arms.items():
+            retried(name, partial(_sample, shop, arm, 1.0))
         quotes: dict[str, list[Sample]] = {name: [] for name in arms}
         for _ in range(rounds):
             for name, arm in arms.items():
-                quotes[name].append(_valid_sample(shop, arm, seconds))
+                quotes[name].append(retried(name, partial(_sample, shop, arm, seconds)))
         parquet = _parquet_bytes(shop)
     return Measured(quotes, _holds(shop, seconds=seconds, rounds=rounds), standing, parquet)
 
@@ -120,16 +120,6 @@ def _with_folder(shop: Shop, name: str) -> Shop:
     folder = shop.folder / name
     folder.mkdir()
     return shop._replace(folder=folder)
-
-
-def _valid_sample(shop: Shop, arm: _Arm, seconds: float) -> Sample:
-    """A run in which every request succeeded; a stall may refuse some, and it is then told and done again."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return _sample(shop, arm, seconds)
-        except InvalidRun as invalid:
-            print(f"done again, because {invalid}", file=sys.stderr, flush=True)
-    return _sample(shop, arm, seconds)
 
 
 def _sample(shop: Shop, arm: _Arm, seconds: float) -> Sample:
