@@ -43,7 +43,8 @@ def main() -> int:
         return 2
     # Servers that were started are ended on the way out, which the default way of SIGTERM would not do.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    machine = machine_text()
+    # Both as they are before: the run changes the one, and work goes on meanwhile with the other.
+    machine, revision = machine_text(), revision_text()
     began, began_at = time.monotonic(), datetime.now(UTC)
     plan = plan_of(seconds=arguments.seconds, is_quick=arguments.quick)
     with compiled_imports():
@@ -51,7 +52,7 @@ def main() -> int:
     took_s = time.monotonic() - began
     run = Described(
         f"{began_at:%Y-%m-%d %H:%M}",
-        revision_text(),
+        revision,
         f"{plan.rounds} of {plan.seconds:g} s{', quick' if arguments.quick else ''}",
         machine,
         f"{took_s:.0f} s",

@@ -47,7 +47,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Saturation is what is wanted here, not what admission lets in of it.
     os.environ.setdefault("PRICING_WAIT_MS", "5000")
-    machine = machine_text()
+    # Both as they are before: the run changes the one, and work goes on meanwhile with the other.
+    machine, revision = machine_text(), revision_text()
     seconds, rounds = (1.0, 1) if chosen.quick else (max(1.0, chosen.seconds), max(1, chosen.rounds))
     n_skus, n_promotions, n_baskets = (500, 250, 2_000) if chosen.quick else (20_000, 10_000, 60_000)
     with compiled_imports(), temporary_folder() as folder, postgres(folder) as server:
@@ -56,7 +57,7 @@ def main() -> int:
             measured = measure(loaded, n_skus=n_skus, n_baskets=n_baskets, seconds=seconds, rounds=rounds)
     assumed = Assumed(**{name: getattr(chosen, name) for name in Assumed._fields})
     size = f"{rounds} rounds of {seconds:g} s, {n_skus} SKUs and {n_promotions} promotions"
-    said = f"`python -m loadtests.scale`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, revision {revision_text()}, {size}; {machine}."
+    said = f"`python -m loadtests.scale`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, revision {revision}, {size}; {machine}."
     text = "\n\n".join(
         [said, measured_tables(measured), plan_tables(rates_of(measured, quotes=_PLANNED), assumed, quotes=_PLANNED)]
     )
