@@ -38,16 +38,22 @@ def write_page(path: Path, results: Sequence[Figure | Unmeasured], run: Describe
 
 
 def page_with(page: str, results: Sequence[Figure | Unmeasured], run: Described, *, rows: Sequence[str]) -> str:
-    """The page with the results in the form that it has marks for. Raises NoPlace."""
-    if any(line.startswith(SHORT_BEGIN) for line in page.split("\n")):
+    """The page with the results in the form that it has marks for. A row that failed as a whole leaves what was measured before. Raises NoPlace."""
+    is_short = any(line.startswith(SHORT_BEGIN) for line in page.split("\n"))
+    lines, begin, end = _place(page, (SHORT_BEGIN, SHORT_END) if is_short else (BEGIN, END))
+    stands = {_row_of(line) for line in lines[begin + 1 : end]}
+    found = {result.row for result in results if isinstance(result, Figure)}
+    results = [result for result in results if result.row in found or result.row not in stands]
+    if is_short:
         return with_table(page, as_short_markdown(results), rows=rows, marks=(SHORT_BEGIN, SHORT_END))
     page = with_table(page, as_markdown(results, run.name), rows=rows)
     own = f"| {' | '.join(run)} |"
     lines, begin, end = _place(page, (RUNS_BEGIN, RUNS_END))
     figures, first, last = _place(page, (BEGIN, END))
     named = {line.rstrip(" |").rpartition("| ")[2] for line in figures[first + 1 : last]}
-    earlier = [line for line in lines[begin + 1 : end] if _row_of(line) in named - {run.name}]
-    return "\n".join([*lines[: begin + 1], *RUNS_HEAD, *earlier, own, *lines[end:]])
+    earlier = [line for line in lines[begin + 1 + len(RUNS_HEAD) : end] if _row_of(line) in named - {run.name}]
+    newest = [own] if run.name in named else []
+    return "\n".join([*lines[: begin + 1], *RUNS_HEAD, *earlier, *newest, *lines[end:]])
 
 
 def with_table(page: str, table: str, *, rows: Sequence[str], marks: tuple[str, str] = (BEGIN, END)) -> str:

@@ -144,8 +144,8 @@ def _figure(
 
 def in_turn(plan: Plan, shop: Shop, arms: Mapping[str, Arm], *, core: int) -> dict[str, list[Load]]:
     """A B C A B C ..., after one short run of each that warms everything up and is thrown away."""
-    for arm in arms.values():
-        drive(arm.target, connections=arm.connections, seconds=min(2.0, plan.seconds), core=core)
+    for name, arm in arms.items():
+        retried(name, partial(drive, arm.target, connections=arm.connections, seconds=min(2.0, plan.seconds), core=core))
     measured: dict[str, list[Load]] = {name: [] for name in arms}
     for _ in range(plan.rounds):
         settle(shop)

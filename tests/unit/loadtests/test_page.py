@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench.page import Described, NoPlace, page_with, with_table
-from loadtests.bench.stats import Figure, Reach, Spread
+from loadtests.bench.stats import Figure, Reach, Spread, Unmeasured
 
 _ROWS = ("P1", "P2", "P10")
 _PAGE = """\
@@ -80,7 +80,16 @@ def test_a_run_is_named_as_long_as_a_row_is_of_it() -> None:
         "| P1 | kept | monday |",
         "| P2 | what | **1.00**× (0.90 … 1.10) | ≤ 2.00× | yes | beside | 2026-11-23 05:00 |",
     ]
+    assert lines[-6] == "<!-- runs: begin -->"
     assert lines[-3:-1] == ["| monday | a |", "| 2026-11-23 05:00 | abc1234 | 5 of 2 s | a machine | 600 s |"]
+
+
+def test_a_row_that_failed_leaves_what_was_measured_before() -> None:
+    page = page_with(_RUNS, [Unmeasured("P2", "a stall"), Unmeasured("P10", "a stall")], _RUN, rows=_ROWS)
+
+    assert "| P2 | replaced | tuesday |" in page
+    assert "| P10 | not measured: a stall | | | | | 2026-11-23 05:00 |" in page
+    assert "| tuesday | b |" in page
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
