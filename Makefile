@@ -7,6 +7,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: run test check bench faults reference mutation image image-test sbom audit clean
 .PHONY: run test check bench faults reference mutation tools clean
+.PHONY: run test check bench loads faults reference mutation clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -21,8 +22,13 @@ check: .venv/.complete  ## style, types, import contracts, migrations
 	.venv/bin/lint-imports
 	$(PY) -m pytest -q tests/integration/db/test_migrations.py
 
-bench: .venv/.complete  ## the figures of the README
-	$(PY) -m loadtests.bench
+bench: .venv/.complete  ## the figures of performance, twelve minutes; writes docs/performance.md and the table of the README
+	$(PY) -m loadtests.bench --seconds $${BENCH_SECONDS:-2} --output docs/performance.md --output README.md
+
+loads: .venv/.complete  ## every command that loads a service, small and short, to see that it runs; needs wrk
+	$(PY) -m loadtests.bench --quick
+	$(PY) -m loadtests.scale --quick
+	$(PY) -m loadtests.meters --seconds 1 --rounds 1
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \

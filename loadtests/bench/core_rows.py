@@ -88,6 +88,14 @@ def million_rows(plan: Plan) -> list[Figure]:
             Reach("at_most", 10.0),
             read,
         ),
+        Figure(
+            "P11",
+            "the same / reading those documents from disk",
+            ratios([one["compile_s"] for one in found], [one["read_s"] for one in found]),
+            "×",
+            None,
+            "",
+        ),
         Figure("P11", f"memory of a process that holds {n_held}", spread(held), " GB", Reach("at_most", 1.0), beside),
     ]
 

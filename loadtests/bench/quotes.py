@@ -1,8 +1,8 @@
 """P1, P2, P3: quotes at saturation, durable and not, against bare uvicorn that echoes the same bytes."""
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,12 +21,11 @@ from loadtests.bench.rig import (
     target,
     write_lines,
 )
-from loadtests.bench.stats import Figure, InvalidRun, Reach, ratios, spread, thousands
+from loadtests.bench.stats import Figure, Reach, ratios, retried, spread, thousands
 from loadtests.bench.wrk import Load, Target, drive
 
 MANY: Final = 256
 FEW: Final = 64
-_ATTEMPTS: Final = 3
 
 
 class Arm(NamedTuple):
@@ -145,24 +144,15 @@ def _figure(
 
 def in_turn(plan: Plan, shop: Shop, arms: Mapping[str, Arm], *, core: int) -> dict[str, list[Load]]:
     """A B C A B C ..., after one short run of each that warms everything up and is thrown away."""
-    for arm in arms.values():
-        drive(arm.target, connections=arm.connections, seconds=min(2.0, plan.seconds), core=core)
+    for name, arm in arms.items():
+        retried(name, partial(drive, arm.target, connections=arm.connections, seconds=min(2.0, plan.seconds), core=core))
     measured: dict[str, list[Load]] = {name: [] for name in arms}
     for _ in range(plan.rounds):
         settle(shop)
         for name, arm in arms.items():
-            measured[name].append(_valid_run(name, arm, seconds=plan.seconds, core=core))
+            run = partial(drive, arm.target, connections=arm.connections, seconds=plan.seconds, core=core)
+            measured[name].append(retried(name, run))
     return measured
-
-
-def _valid_run(name: str, arm: Arm, *, seconds: float, core: int) -> Load:
-    """A run in which every request succeeded. One with failures is told and done again, because a stall of the disk may refuse some."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return drive(arm.target, connections=arm.connections, seconds=seconds, core=core)
-        except InvalidRun as invalid:
-            print(f"{name}: done again, because {invalid}", file=sys.stderr, flush=True)
-    return drive(arm.target, connections=arm.connections, seconds=seconds, core=core)
 
 
 def _cpu(measured: Mapping[str, Sequence[Load]], own: str, reference: str) -> str:

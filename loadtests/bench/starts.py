@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtests.bench.plan import Plan
 from loadtests.bench.rig import Shop, is_ready, started
-from loadtests.bench.stats import Figure, Reach, spread
+from loadtests.bench.stats import Figure, Reach, ratios, spread
 
 _SECONDS_MAX: Final = 120.0
 
@@ -28,6 +28,8 @@ def start_rows(plan: Plan, shop: Shop) -> list[Figure]:
     return [
         Figure("P14", "start to ready, book from the database", spread(from_database), " s", Reach("at_most", 2.0), beside),
         Figure("P14", "start to ready, book from the disk", spread(from_disk), " s", Reach("at_most", 1.0), ""),
+        Figure("P14", "book from the database / Python and its imports", ratios(from_database, imports), "×", None, ""),
+        Figure("P14", "book from the disk / Python and its imports", ratios(from_disk, imports), "×", None, ""),
     ]
 
 

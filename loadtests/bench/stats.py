@@ -1,8 +1,11 @@
 """Medians with their spread, and the figures of the table."""
 
 import statistics
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+_ATTEMPTS: Final = 3
 
 
 class Spread(NamedTuple):
@@ -40,6 +43,16 @@ class Unmeasured(NamedTuple):
 
 class InvalidRun(Exception):
     """What was measured means nothing: requests failed, or the generator was late. The message says which."""
+
+
+def retried[T](name: str, work: Callable[[], T]) -> T:
+    """What the work gives. An invalid run is told and done again, as a stall of the machine may refuse some; the third one raises InvalidRun."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return work()
+        except InvalidRun as invalid:
+            print(f"{name}: done again, because {invalid}", file=sys.stderr, flush=True)
+    return work()
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -80,21 +93,56 @@ def is_reached(figure: Figure) -> bool | None:
     return figure.value.median <= figure.reach.bound
 
 
-def as_markdown(results: Sequence[Figure | Unmeasured]) -> str:
-    """The table."""
-    lines = ["| # | what | median (low … high) | must reach | | beside it |", "|---|---|---|---|---|---|"]
+# What each number of performance.md is about, in a few words.
+TITLES: Final = {
+    "P1": "durable quotes a second, against bare uvicorn with the same bytes",
+    "P2": "the same without the decision log",
+    "P3": "CPU with the decision log, against without",
+    "P4": "against pydantic, Python loops and an ORM commit a request",
+    "P5": "latency that the durable log adds at 1 000 quotes a second: median; p99 in flushes",
+    "P6": "batches of 1 000 lines: million lines a second and core; CPU of Postgres a line",
+    "P7": "the kernel against a numba loop with the same answers",
+    "P8": "100 000 promotions against 1 000 at equal density",
+    "P9": "12 competing order promotions, against none",
+    "P10": "one changed rule of 100 000: work to publish it; p99 of quotes meanwhile, against before",
+    "P11": "a million SKUs: compile; memory",
+    "P12": "CPU of a listing of 1 000 prices",
+    "P13": "metrics and logs, of the CPU of a request",
+    "P14": "start to ready with 100 000 SKUs: from the database; from the disk",
+}
+
+
+def as_markdown(results: Sequence[Figure | Unmeasured], run: str) -> str:
+    """The table; the last column names the run that a row is of."""
+    lines = ["| # | what | median (low … high) | must reach | reached | beside it | run |", "|---|---|---|---|---|---|---|"]
     for result in results:
         if isinstance(result, Unmeasured):
-            lines.append(f"| {result.row} | not measured: {result.why} | | | | |")
+            lines.append(f"| {result.row} | not measured: {result.why} | | | | | {run} |")
             continue
         value = f"**{_number(result.value.median)}**{result.unit} ({_number(result.value.low)} … {_number(result.value.high)})"
-        reach = ""
-        if result.reach is not None:
-            sign = "≥" if result.reach.sense == "at_least" else "≤"
-            reach = f"{sign} {_number(result.reach.bound)}{result.unit}"
         verdict = {True: "yes", False: "**no**", None: ""}[is_reached(result)]
-        lines.append(f"| {result.row} | {result.what} | {value} | {reach} | {verdict} | {result.beside} |")
+        lines.append(f"| {result.row} | {result.what} | {value} | {_bound(result)} | {verdict} | {result.beside} | {run} |")
     return "\n".join(lines) + "\n"
+
+
+def as_short_markdown(results: Sequence[Figure | Unmeasured]) -> str:
+    """A line for each number: the medians of the figures that must reach something, what, and whether."""
+    lines = ["| # | what | measured | must reach | reached |", "|---|---|---|---|---|"]
+    for row in dict.fromkeys(result.row for result in results):
+        bounded = [one for one in results if isinstance(one, Figure) and one.row == row and one.reach is not None]
+        cells = [
+            [f"{_number(one.value.median)}{one.unit}" for one in bounded],
+            [_bound(one) for one in bounded],
+            ["yes" if is_reached(one) else "**no**" for one in bounded],
+        ]
+        lines.append(f"| {row} | {TITLES[row]} | " + " | ".join("; ".join(cell) or "not measured" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _bound(figure: Figure) -> str:
+    if figure.reach is None:
+        return ""
+    return f"{'≥' if figure.reach.sense == 'at_least' else '≤'} {_number(figure.reach.bound)}{figure.unit}"
 
 
 def thousands(value: float) -> str:

@@ -3,7 +3,19 @@
 import pytest
 
 from loadtests.bench.exposition import buckets_between, median_of_buckets, value_of
-from loadtests.bench.stats import Figure, Reach, Spread, Unmeasured, as_markdown, is_reached, quantile, ratios, spread
+from loadtests.bench.stats import (
+    TITLES,
+    Figure,
+    Reach,
+    Spread,
+    Unmeasured,
+    as_markdown,
+    as_short_markdown,
+    is_reached,
+    quantile,
+    ratios,
+    spread,
+)
 
 
 def test_spread_is_the_median_between_the_lowest_and_the_highest() -> None:
@@ -35,12 +47,24 @@ def test_a_figure_reaches_its_bound_on_either_side() -> None:
 
 def test_table_says_what_was_not_measured() -> None:
     table = as_markdown(
-        [Figure("P3", "CPU", Spread(1.2, 1.1, 1234.0), "×", Reach("at_most", 1.15), "2 µs"), Unmeasured("P5", "late")]
+        [Figure("P3", "CPU", Spread(1.2, 1.1, 1234.0), "×", Reach("at_most", 1.15), "2 µs"), Unmeasured("P5", "late")],
+        "now",
     )
 
     assert table.splitlines()[2:] == [
-        "| P3 | CPU | **1.20**× (1.10 … 1 234) | ≤ 1.15× | **no** | 2 µs |",
-        "| P5 | not measured: late | | | | |",
+        "| P3 | CPU | **1.20**× (1.10 … 1 234) | ≤ 1.15× | **no** | 2 µs | now |",
+        "| P5 | not measured: late | | | | | now |",
+    ]
+
+
+def test_the_short_table_has_a_line_for_each_number_with_what_must_be_reached() -> None:
+    p14 = Figure("P14", "from the database", Spread(4.0, 3.0, 5.0), " s", Reach("at_most", 2.0), "")
+    from_disk = p14._replace(value=Spread(0.9, 0.8, 1.0), reach=Reach("at_most", 1.0))
+    table = as_short_markdown([p14, from_disk, p14._replace(reach=None), Unmeasured("P5", "late")])
+
+    assert table.splitlines()[2:] == [
+        "| P14 | start to ready with 100 000 SKUs: from the database; from the disk | 4.00 s; 0.90 s | ≤ 2.00 s; ≤ 1.00 s | **no**; yes |",
+        f"| P5 | {TITLES['P5']} | not measured | not measured | not measured |",
     ]
 
 
