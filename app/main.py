@@ -34,7 +34,7 @@ from app.pricebook.versions import BookVersions
 from app.pricing.book import PriceBook
 from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
-from app.quotes.front import FrontTable, endpoints
+from app.quotes.front import Beside, DirectOperation, FrontTable, endpoints
 from app.quotes.ids import IssueClock
 from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
@@ -52,6 +52,7 @@ from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.entries import SignedQuote
+from app.redemptions.plain import PlainHolds
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
@@ -187,6 +188,9 @@ class Service:
             connections_max=settings.connections,
             connections_per_address_max=settings.connections_per_address,
             metrics=self.metrics,
+        )
+        self.plain_holds = PlainHolds(
+            self.redemptions.holding, quote_of_token=self.quote_of_token, hold_ttl_s=settings.hold_ttl_seconds
         )
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
         self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
@@ -443,6 +447,7 @@ def create_api(service: Service) -> FastAPI:
 def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
+    holds = service.plain_holds
     return FrontTable(
         Access(create_api(service), service.metrics, admission=service.admission),
         service.front,
@@ -450,6 +455,7 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
         callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
+        beside=(Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),),
     )
 
 

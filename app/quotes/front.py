@@ -28,7 +28,6 @@ from app.errors import (
     ValidationFailed,
 )
 from app.metrics import Metrics
-from app.quotes.pricing_pass import Entry
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
 from app.web.direct import Exchange
@@ -45,7 +44,9 @@ PRICES_BODY_OCTETS: Final = 256 << 10
 _JSON: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
-_DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + b"content-length: %d\r\nx-request-id: %s\r\n"
+_DIRECT_REST: Final = b"content-length: %d\r\nx-request-id: %s\r\n"
+_DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + _DIRECT_REST
+_DIRECT_PROBLEM_HEAD: Final = b"%s: %s\r\n" % _PROBLEM + _DIRECT_REST
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
 _EXPLAIN: Final = frozenset(("explain",))
@@ -64,8 +65,17 @@ class Callers(Protocol):
 class DirectOperation(NamedTuple):
     """An operation in two halves: `take` lets a request in, if it may, and `reply_of` is asked when the call has come."""
 
-    take: Callable[[bytes, Asked, Callable[[], None]], Entry | None]
-    reply_of: Callable[[Entry], Reply]
+    take: Callable[[bytes, Asked, Callable[[], None]], Any | None]
+    reply_of: Callable[[Any], tuple[int, bytes, bool]]  # status, body, whether it was given before
+
+
+class Beside(NamedTuple):
+    """A route of another feature of which plain requests are taken here; all others go to the route itself."""
+
+    path: str
+    octets_max: int
+    scope: str
+    direct: DirectOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,15 @@ class FrontTable:
     """An ASGI app that answers POSTs to the table's paths itself and hands everything else to `app`."""
 
     def __init__(
-        self, app: ASGIApp, table: Iterable[Endpoint], *, callers: Callers, metrics: Metrics, read_s: float, gate: Gate
+        self,
+        app: ASGIApp,
+        table: Iterable[Endpoint],
+        *,
+        callers: Callers,
+        metrics: Metrics,
+        read_s: float,
+        gate: Gate,
+        beside: Iterable[Beside] = (),
     ) -> None:
         self.gate: Final = gate
         self._app = app
@@ -133,15 +151,17 @@ class FrontTable:
         self._metrics = metrics
         self._read_s = read_s
         self._table = {endpoint.path: endpoint for endpoint in table}
-        self._direct = {
-            endpoint.path.encode(): (endpoint, endpoint.direct)
+        own = [
+            Beside(endpoint.path, endpoint.octets_max, "quote", endpoint.direct)
             for endpoint in self._table.values()
             if endpoint.direct is not None
-        }
-        self._seconds = {path: metrics.request_seconds.at(f"POST {path}") for path in self._table}
+        ]
+        self._direct = {one.path.encode(): one for one in (*own, *beside)}
+        paths = {*self._table, *(one.path for one in self._direct.values())}
+        self._seconds = {path: metrics.request_seconds.at(f"POST {path}") for path in paths}
         self._requests = {
             (path, code): metrics.requests.at(f"POST {path}", word)
-            for path in self._table
+            for path in paths
             for code, word in enumerate(_CLASSES, start=1)
         }
         self._ids = count(int.from_bytes(os.urandom(2)))
@@ -175,21 +195,21 @@ class FrontTable:
     def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take a plain request of a caller that is known; it is answered when its batch is done."""
         began_s = time.perf_counter()
-        endpoint, direct = self._direct[path]
+        endpoint = self._direct[path]
         fields = dict(headers)
         is_plain = len(fields) == len(headers) and fields.get(b"content-type") == b"application/json"
         if not is_plain or len(body) > endpoint.octets_max:
             return False
         principal = self._callers.known(fields, exchange.client)
-        if principal is None or not principal.holds("quote"):
+        if principal is None or not principal.holds(endpoint.scope):
             return False
         quota = principal.quota
         if quota is not None and (refusal := quota.refusal(time.monotonic())) is not None:
             self._refuse(exchange, endpoint.path, refusal)
             return True
-        taken = _Taken(self, exchange, endpoint.path, direct.reply_of, fields.get(b"x-request-id"), began_s, quota)
+        taken = _Taken(self, exchange, endpoint.path, endpoint.direct.reply_of, fields.get(b"x-request-id"), began_s, quota)
         try:
-            taken.entry = direct.take(body, Asked(principal, fields), taken.answer)
+            taken.entry = endpoint.direct.take(body, Asked(principal, fields), taken.answer)
         except Exception:  # noqa: BLE001 - the ordinary way comes to the same refusal, and answers it
             return False
         if taken.entry is None:
@@ -214,7 +234,8 @@ class FrontTable:
         request_id = sent if sent is not None and _REQUEST_ID.fullmatch(sent) else self._made_request_id()
         try:
             status, body, is_replay = taken.reply_of(taken.entry)
-            headers = _DIRECT_HEAD % (len(body), request_id)
+            # A refusal that was stored under a key is a reply as well.
+            headers = (_DIRECT_HEAD if status < 400 else _DIRECT_PROBLEM_HEAD) % (len(body), request_id)
             if is_replay:
                 headers += b"%s: %s\r\n" % _REPLAYED
         except Exception as error:  # noqa: BLE001 - as in __call__
@@ -258,7 +279,7 @@ class _Taken:
         table: FrontTable,
         exchange: Exchange,
         path: str,
-        reply_of: Callable[[Entry], Reply],
+        reply_of: Callable[[Any], tuple[int, bytes, bool]],
         sent_request_id: bytes | None,
         began_s: float,
         quota: Quota | None,
@@ -270,7 +291,7 @@ class _Taken:
         self.sent_request_id = sent_request_id
         self.began_s = began_s
         self.quota = quota
-        self.entry: Entry | None = None
+        self.entry: Any | None = None
 
     def answer(self) -> None:
         self._table.respond(self)

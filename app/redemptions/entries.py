@@ -49,6 +49,7 @@ class HoldEntry(Entry):
     order: str
     ttl_ms: int
     is_promised: bool = False  # by a token of ours that still binds, so that the quote is there, stored or not
+    is_tried: bool = False  # so that its id may be stored already
 
 
 @dataclass(slots=True, eq=False)

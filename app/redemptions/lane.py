@@ -93,6 +93,14 @@ class RedemptionLane[E: Entry]:
     async def answer(self, entry: E) -> Answer:
         """Have the entry driven and wait for its outcome. Raises Problem."""
         await self._gather.submit([entry], line_count=1, octets=0).done
+        return self.answer_of(entry)
+
+    def enter(self, entry: E, call: Callable[[], None]) -> None:
+        """Have the entry driven; `call` is called when its outcome is there. Raises Unavailable when the lane is full."""
+        self._gather.submit([entry], line_count=1, octets=0).calls.append(call)
+
+    def answer_of(self, entry: E) -> Answer:
+        """What an entry is told that has come out of the lane. Raises Problem."""
         outcome = entry.outcome
         kind = type(outcome).slug if isinstance(outcome, Problem) else "done"
         self._metrics.redemptions.at(self._name, kind).n += 1

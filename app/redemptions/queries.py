@@ -18,8 +18,10 @@ CROSS JOIN LATERAL (
 HOLDS_TO_TAKE: Final = """
 SELECT id FROM holds WHERE quote_id = ANY($1::uuid[]) AND state <> 'released'
 UNION SELECT id FROM holds WHERE order_id = ANY($2::text[]) AND state <> 'released'
-UNION SELECT id FROM holds WHERE id = ANY($3::uuid[])
 """
+
+# Those that an earlier try of the same request may have taken, whatever has become of them.
+HOLDS_TO_TAKE_AGAIN: Final = f"{HOLDS_TO_TAKE}UNION SELECT id FROM holds WHERE id = ANY($3::uuid[])\n"
 
 HOLDS_TO_CHANGE: Final = """
 SELECT id FROM holds WHERE id = ANY($1::uuid[])
@@ -53,22 +55,31 @@ ORDER BY made.id
 ON CONFLICT (id) DO NOTHING
 """
 
-# The locks are got in a query within: a clock beside FOR UPDATE is read before its row's lock is waited for. The last row's was read under all locks.
+# Row by row, so that it takes the locks in the order of the ids. A clock beside FOR UPDATE is read before its row's lock is waited for, and so it
+# stands outside: the last row's was read under all locks.
 LOCK_METERS: Final = """
 SELECT locked.id, locked.cap_wanted, locked.cap_version, locked.cap, locked.held, locked.used,
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
-FROM (
-  SELECT id, cap_wanted, cap_version, cap, held, used FROM meters WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+FROM (SELECT id FROM unnest($1::text[]) AS one (id) ORDER BY id COLLATE "C") AS wanted
+CROSS JOIN LATERAL (
+  SELECT id, cap_wanted, cap_version, cap, held, used FROM meters WHERE meters.id = wanted.id FOR UPDATE
 ) AS locked
 """
 
+# Of those who look rows up by their keys: a table that was small when it was analysed may be large when the plan is used.
+BY_KEYS: Final = "SET enable_seqscan = off"
+
 NOW: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
+# All of them are there, and locked. Written like this they are found by their key, whatever the planner believes of the table; joined, a table
+# that has grown since it was last analysed was read whole for each batch.
 SET_METERS: Final = """
-UPDATE meters SET cap_wanted = new.cap_wanted, cap_version = new.cap_version, cap = new.cap, held = new.held, used = new.used
+INSERT INTO meters (id, cap_wanted, cap_version, cap, held, used)
+SELECT new.id, new.cap_wanted, new.cap_version, new.cap, new.held, new.used
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
   AS new (id, cap_wanted, cap_version, cap, held, used)
-WHERE meters.id = new.id
+ON CONFLICT (id) DO UPDATE SET cap_wanted = excluded.cap_wanted, cap_version = excluded.cap_version, cap = excluded.cap,
+  held = excluded.held, used = excluded.used
 """
 
 SET_HOLDS: Final = """
@@ -87,7 +98,6 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::time
   AS new (id, quote_id, order_id, state, ended, expires_at, meters, amounts, detail, reply)
 ORDER BY new.quote_id
 ON CONFLICT DO NOTHING
-RETURNING id
 """
 
 RETURNS_OF: Final = "SELECT hold_id, id, lines, reply FROM returns WHERE hold_id = ANY($1::uuid[])"

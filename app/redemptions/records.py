@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -53,6 +54,7 @@ def fast_id(some_id: UUID) -> UUID:
     return made
 
 
+@lru_cache(maxsize=1024)  # a batch has one instant, and most of its holds are held for as long
 def instant_of(at_ms: int) -> datetime:
     """The instant of so many milliseconds since 1970."""
     return _EPOCH + at_ms * _MILLISECOND
@@ -63,6 +65,7 @@ def ms_of(instant: datetime) -> int:
     return (instant - _EPOCH) // _MILLISECOND
 
 
+@lru_cache(maxsize=1024)
 def text_of(at_ms: int) -> str:
     """RFC 3339 in UTC, with milliseconds."""
     return instant_of(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")

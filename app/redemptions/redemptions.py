@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 
 from app.metrics import Metrics
+from app.redemptions import queries
 from app.redemptions.changing import Changing
 from app.redemptions.entries import ChangeEntry, FindDraws, HoldEntry
 from app.redemptions.lane import RedemptionLane
@@ -25,11 +26,20 @@ class Redemptions:
         self._connect = connect
         self._metrics = metrics
         self.holding: Final[RedemptionLane[HoldEntry]] = RedemptionLane(
-            "holds", Taking(find_draws), connect, flush_s=flush_s, metrics=metrics
+            "holds", Taking(find_draws), self._connect_by_keys, flush_s=flush_s, metrics=metrics
         )
         self.changing: Final[RedemptionLane[ChangeEntry]] = RedemptionLane(
-            "changes", Changing(), connect, flush_s=flush_s, metrics=metrics
+            "changes", Changing(), self._connect_by_keys, flush_s=flush_s, metrics=metrics
         )
+
+    async def _connect_by_keys(self) -> asyncpg.Connection:
+        connection = await self._connect()
+        try:
+            await connection.execute(queries.BY_KEYS)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def start(self) -> None:
         """Connect and begin to work."""
@@ -43,7 +53,7 @@ class Redemptions:
 
     async def run_sweeper(self) -> None:
         """Give back, each second, the holds whose time is over. Runs until cancelled or something fails."""
-        connection = await self._connect()
+        connection = await self._connect_by_keys()
         try:
             while True:
                 released = await sweep(connection)

@@ -26,7 +26,8 @@ MILLI_MAX: Final = 1_000_000_000
 Redeemer = Annotated[Principal, Depends(requires("redeem"))]
 Reader = Annotated[Principal, Depends(requires("read"))]
 HoldId = Annotated[UUID, Path(description="The id of the hold.")]
-Order = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ORDER_PATTERN: Final = r"^[^\x00-\x1f\x7f]+$"
+Order = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ORDER_PATTERN)]
 type QuoteOfToken = Callable[[str], SignedQuote]
 
 

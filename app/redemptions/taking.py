@@ -60,12 +60,7 @@ class Taking:
         return found
 
     async def _take(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry], drawn: Mapping[UUID, Drawn]) -> datetime:
-        rows = await connection.fetch(
-            queries.HOLDS_TO_TAKE,
-            [entry.quote_id for entry in entries],
-            [entry.order for entry in entries],
-            [entry.hold_id for entry in entries],
-        )
+        rows = await self._find(connection, entries)
         existing = await lock_holds(connection, [row["id"] for row in rows])
         holds = [stored.hold for stored in existing.values()]
         asks = [_asked(entry, drawn[entry.quote_id]) for entry in entries]
@@ -82,6 +77,18 @@ class Taking:
         await write(connection, meters=numbers, changed=[*changed, *decided.changed], now_ms=now_ms)
         await self._add(connection, entries, decided.outcomes, decided.taken, drawn, existing, now_ms)
         return instant_of(now_ms)
+
+    async def _find(self, connection: asyncpg.Connection, entries: Sequence[HoldEntry]) -> Sequence[Mapping[str, UUID]]:
+        """The ids of holds that are in the way of these, or are these."""
+        of_quotes, of_orders = [entry.quote_id for entry in entries], [entry.order for entry in entries]
+        tried = [entry.hold_id for entry in entries if entry.is_tried]
+        for entry in entries:
+            entry.is_tried = True
+        if tried:
+            found: list[Mapping[str, UUID]] = await connection.fetch(queries.HOLDS_TO_TAKE_AGAIN, of_quotes, of_orders, tried)
+        else:
+            found = await connection.fetch(queries.HOLDS_TO_TAKE, of_quotes, of_orders)
+        return found
 
     async def _release_expired(
         self,
@@ -118,8 +125,8 @@ class Taking:
         replies = {outcome.hold.id: taken_reply(outcome.hold, outcome.left) for outcome in outcomes if isinstance(outcome, Taken)}
         if taken:
             columns = hold_columns([(hold, drawn[hold.quote_id].sold_milli, replies[hold.id]) for hold in taken])
-            added = await connection.fetch(queries.ADD_HOLDS, *columns, instant_of(now_ms))
-            if len(added) < len(taken):
+            status = await connection.execute(queries.ADD_HOLDS, *columns, instant_of(now_ms))
+            if status != f"INSERT 0 {len(taken)}":
                 raise Raced
         for entry, outcome in zip(entries, outcomes, strict=True):
             match outcome:

@@ -105,25 +105,38 @@ def read_key(request: Request) -> str | None:
     keys = request.headers.getlist(HEADER)
     if not keys:
         return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+    if len(keys) > 1 or not is_key(keys[0]):
         raise ValidationFailed("", errors=[("Idempotency-Key", "invalid", "1 to 255 visible ASCII characters, sent once")])
     return keys[0]
 
 
+def is_key(text: str) -> bool:
+    """Whether a header's value will do as a key."""
+    return _KEY.fullmatch(text) is not None
+
+
 async def request_sha256(request: Request, *, body_sha256: bytes | None = None) -> bytes:
     """What makes two requests the same: method, path, query, media type, precondition and body."""
-    digest = hashlib.sha256()
-    for part in (
+    return fingerprint(
         request.method,
         request.url.path,
         request.url.query,
         request.headers.get("content-type", ""),
-        request.headers.get("if-match", ""),
-        request.headers.get("if-none-match", ""),
-    ):
+        await request.body() if body_sha256 is None else body_sha256,
+        if_match=request.headers.get("if-match", ""),
+        if_none_match=request.headers.get("if-none-match", ""),
+    )
+
+
+def fingerprint(
+    method: str, path: str, query: str, media_type: str, body: bytes, *, if_match: str = "", if_none_match: str = ""
+) -> bytes:
+    """The hash of these parts of a request."""
+    digest = hashlib.sha256()
+    for part in (method, path, query, media_type, if_match, if_none_match):
         encoded = part.encode("utf-8", "surrogateescape")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    digest.update(await request.body() if body_sha256 is None else body_sha256)
+    digest.update(body)
     return digest.digest()
 
 
