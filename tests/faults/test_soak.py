@@ -17,6 +17,7 @@ def test_nothing_grows_under_load() -> None:
 
     print(f"figure: R10: {_told(soaked)}, seed {SEED}")
     assert soaked.wrong.total() == 0, report_of(soaked, seed=SEED)
+    assert soaked.turned_away <= 0.01 * soaked.sent
     judged = [verdict for verdict in soaked.verdicts if verdict.measure != "memory_bytes" or _SECONDS >= _LONG_S]
     assert [verdict for verdict in judged if verdict.grows] == []
     assert soaked.orders["confirmed"] > 0 < soaked.orders["returned"]
