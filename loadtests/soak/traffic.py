@@ -95,11 +95,11 @@ class Traffic:
         self.sent += 1
         try:
             async with asyncio.timeout(_ANSWER_S):
-                status, body = await self._exchange(request)
+                status, body, says_when = await self._exchange(request)
         except (OSError, EOFError, TimeoutError) as error:
             self.wrong[f"{request.method} {request.path.split('?')[0]}: {type(error).__name__}"] += 1
             return
-        if status == 503 and b'"There is more to do than can be done now."' in body:
+        if status == 503 and says_when:
             self.turned_away += 1
             return
         if status not in request.expected:
@@ -110,7 +110,8 @@ class Traffic:
         if request.then is not None and status == request.expected[0]:
             request.then(json.loads(body))
 
-    async def _exchange(self, request: Request) -> tuple[int, bytes]:
+    async def _exchange(self, request: Request) -> tuple[int, bytes, bool]:
+        """Its status, its body, and whether it says when to come again."""
         reader, writer = await self._connected()
         try:
             head = f"{request.method} {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -127,7 +128,7 @@ class Traffic:
             self._idle.append((asyncio.get_running_loop().time(), reader, writer))
         else:
             self._end(writer)
-        return int(received[9:12]), body
+        return int(received[9:12]), body, b"\r\nretry-after:" in received
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
