@@ -36,7 +36,7 @@ _CAPS: Final = (8, 40, 150, 400)
 _CRASHES: Final[tuple[Crash, ...]] = ("postmaster", "everything", "immediate")
 # Seconds between two strikes at the database, and how often each is what. A crash costs the most of a second in which nothing else is tried.
 _PAUSE_S: Final = (0.1, 2.0)
-_STRIKES: Final = {"connections": 20, "backends": 1, "clusters": 1}
+_STRIKES: Final = {"connections": 60, "backends": 1, "clusters": 1}
 # How long a process serves at most before it is killed: of those of quotes a start takes a quarter of a second of a core, of holds a twelfth.
 _QUOTES_SERVE_S_MAX: Final = 5.0
 _HOLDS_SERVE_S_MAX: Final = 1.5
