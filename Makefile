@@ -34,6 +34,7 @@ faults: .venv/.complete  ## the long form of the tests that break things, hours 
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \
 		tests/e2e/test_away.py tests/e2e/test_two_pods.py tests/contract/test_schemathesis.py \
 		tests/reference/test_engine_agrees.py $(wildcard tests/simulation)
+	$(PY) -m tests.faults.campaign --minutes $${CAMPAIGN_MINUTES:-60} --state .data/campaign.json --page docs/reliability.md
 
 reference: .venv/.complete  ## the engine against the plain reference: 100 million lines of random shops, some hours on two cores
 	$(PY) -m tests.reference.campaign --lines $${REFERENCE_LINES:-100000000} --seed $${REFERENCE_SEED:-0}

@@ -28,7 +28,14 @@ class Soaked(NamedTuple):
     verdicts: list[Verdict]
     sent: int
     wrong: Counter[str]
+    turned_away: int
+    orders: Counter[str]
     seconds: float
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing grows, no reply was wrong, and no more than one in a hundred was turned away."""
+        return not self.wrong and self.turned_away <= 0.01 * self.sent and not any(verdict.grows for verdict in self.verdicts)
 
 
 def soak(
@@ -57,7 +64,7 @@ def soak(
             load_sample_shop(f"http://127.0.0.1:{port}")
             traffic = Traffic(port, per_second=per_second, skus=sorted(sample_skus()), seed=seed)
             samples = asyncio.run(_watch(process.pid, port, traffic, seconds=seconds, every_s=every_s, note=note))
-    return Soaked(judge(samples), traffic.sent, traffic.wrong, seconds)
+    return Soaked(judge(samples), traffic.sent, traffic.wrong, traffic.turned_away, traffic.orders, seconds)
 
 
 async def _watch(

@@ -1,26 +1,39 @@
-"""Moderate traffic of every sort at its own times, whatever the server does."""
+"""Moderate traffic of every sort at its own times, whatever the server does: baskets, prices, changes of prices, mistakes, and orders.
+
+An order is a quote that draws on limits, its hold, and what becomes of that: confirmed and partly returned, released, or forgotten. Each of these
+requests takes up where an earlier one ended, so that all of them come at their own times too.
+"""
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final, NamedTuple
 
 _ANSWER_S: Final = 10.0
 _KEPT_OPEN: Final = 32
-_BASKETS: Final = 2_000
+# The same baskets all the time: what is remembered of them is there before the warm-up ends. Baskets that never come again fill the
+# memo of lines for an hour, up to its bound of some 200 MB, and nobody could tell that from a leak. Customers, orders, ids, keys and
+# connections are new each time.
+_BASKETS: Final = 4_000
 # The server ends connections that were idle for five seconds; one that is older than this is not used again.
 _IDLE_S: Final = 3.0
+# Orders under way at each step; what does not fit is forgotten, and its hold runs out.
+_UNDER_WAY_MAX: Final = 200
+_CUSTOMERS: Final = 100_000
 
 
 class Request(NamedTuple):
-    """What to send, and the statuses that are right."""
+    """What to send, and the statuses that are right. The reply of the first of them is told to `then`; `name` is what it is counted as."""
 
     method: str
     path: str
     body: bytes
     expected: tuple[int, ...]
+    key: str | None = None
+    then: Callable[[dict[str, Any]], None] | None = None
+    name: str = ""
 
 
 class Traffic:
@@ -30,15 +43,21 @@ class Traffic:
         self.sent = 0
         self.connections = 0  # open on this side
         self.wrong: Counter[str] = Counter()
+        self.turned_away = 0  # 503 with Retry-After: a busy machine
+        self.orders: Counter[str] = Counter()  # what was done for orders, and what was refused because a limit was reached
         self._port = port
         self._per_second = per_second
         self._random = random = Random(seed)
         self._skus = skus
-        # Baskets that come again, as a shop's do, and some that do not.
         self._baskets = [self._basket() for _ in range(_BASKETS)]
         self._last_quote = "00000000-0000-4000-8000-000000000000"
         self._kinds: list[tuple[float, Callable[[], Request]]] = [
-            (0.55, self._quote),
+            (0.45, self._quote),
+            (0.03, self._order),
+            (0.03, self._hold),
+            (0.015, self._confirm),
+            (0.015, self._release),
+            (0.01, self._return),
             (0.20, lambda: Request("POST", "/v1/preview", random.choice(self._baskets), (200,))),
             (0.05, self._keyed),
             (0.04, lambda: Request("POST", "/v1/quotes/batch", b'{"quotes":[' + b",".join(random.choices(self._baskets, k=5)) + b"]}", (200,))),
@@ -49,6 +68,10 @@ class Traffic:
             (0.01, self._publish),
         ]  # fmt: skip
         self._keys = 0
+        self._orders = 0
+        self._quoted: deque[str] = deque(maxlen=_UNDER_WAY_MAX)
+        self._held: deque[tuple[str, str]] = deque(maxlen=_UNDER_WAY_MAX)  # of a hold and its order the ids
+        self._confirmed: deque[str] = deque(maxlen=_UNDER_WAY_MAX)
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -72,22 +95,28 @@ class Traffic:
         self.sent += 1
         try:
             async with asyncio.timeout(_ANSWER_S):
-                status, body = await self._exchange(request)
+                status, body, says_when = await self._exchange(request)
         except (OSError, EOFError, TimeoutError) as error:
             self.wrong[f"{request.method} {request.path.split('?')[0]}: {type(error).__name__}"] += 1
             return
+        if status == 503 and says_when:
+            self.turned_away += 1
+            return
         if status not in request.expected:
             self.wrong[f"{request.method} {request.path.split('?')[0]}: {status} {body[:200]!r}"] += 1
-        elif status == 201 and request.path == "/v1/quotes":
-            self._last_quote = body[7:43].decode()
+            return
+        if request.name:
+            self.orders[request.name if status == request.expected[0] else "refused"] += 1
+        if request.then is not None and status == request.expected[0]:
+            request.then(json.loads(body))
 
-    async def _exchange(self, request: Request) -> tuple[int, bytes]:
+    async def _exchange(self, request: Request) -> tuple[int, bytes, bool]:
+        """Its status, its body, and whether it says when to come again."""
         reader, writer = await self._connected()
         try:
             head = f"{request.method} {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            if request.path == "/v1/quotes" and 201 in request.expected and request.expected != (201,):
-                self._keys += 1
-                head += f"Idempotency-Key: soak-{self._keys // 2}\r\n"
+            if request.key is not None:
+                head += f"Idempotency-Key: {request.key}\r\n"
             writer.write(f"{head}Content-Length: {len(request.body)}\r\n\r\n".encode() + request.body)
             received = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(received.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
@@ -99,7 +128,7 @@ class Traffic:
             self._idle.append((asyncio.get_running_loop().time(), reader, writer))
         else:
             self._end(writer)
-        return int(received[9:12]), body
+        return int(received[9:12]), body, b"\r\nretry-after:" in received
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
@@ -116,12 +145,67 @@ class Traffic:
         self.connections -= 1
 
     def _quote(self) -> Request:
-        body = self._basket() if self._random.random() < 0.2 else self._random.choice(self._baskets)
-        return Request("POST", "/v1/quotes", body, (201,))
+        return Request("POST", "/v1/quotes", self._random.choice(self._baskets), (201,), then=self._remember_quote)
+
+    def _remember_quote(self, quote: dict[str, Any]) -> None:
+        self._last_quote = quote["id"]
 
     def _keyed(self) -> Request:
         """Each key comes twice, with another basket half of the time."""
-        return Request("POST", "/v1/quotes", self._baskets[self._random.randrange(2)], (201, 422))
+        self._keys += 1
+        basket = self._baskets[self._random.randrange(2)]
+        return Request("POST", "/v1/quotes", basket, (201, 422), key=f"soak-{self._keys // 2}")
+
+    def _order(self) -> Request:
+        """A basket large enough for a coupon that has a budget, a number of uses, and one use a customer."""
+        lines = [{"id": str(number), "sku": sku, "quantity": 12} for number, sku in enumerate(self._random.sample(self._skus, 3))]
+        customer = {"id": f"c-{self._random.randrange(_CUSTOMERS)}"}
+        body = {"currency": "USD", "channel": "web", "customer": customer, "lines": lines, "codes": ["SAVE20"]}
+        return Request(
+            "POST", "/v1/quotes", json.dumps(body).encode(), (201,), then=lambda quote: self._quoted.append(quote["id"])
+        )
+
+    def _hold(self) -> Request:
+        """Some are held for two seconds and forgotten."""
+        if not self._quoted:
+            return self._order()
+        self._orders += 1
+        order, is_forgotten = f"order-{self._orders}", self._random.random() < 0.1
+        body = json.dumps({"quote": self._quoted.popleft(), "order": order, "ttl_seconds": 2 if is_forgotten else 600}).encode()
+
+        def remember(hold: dict[str, Any]) -> None:
+            self.orders["drawn on"] += len(hold["draws"])
+            if not is_forgotten:
+                self._held.append((hold["id"], order))
+
+        return Request("POST", "/v1/holds", body, (201, 409), key=order, then=remember, name="held")
+
+    def _confirm(self) -> Request:
+        if not self._held:
+            return self._hold()
+        hold_id, order = self._held.popleft()
+        body = json.dumps({"order": order}).encode()
+        return Request(
+            "POST",
+            f"/v1/holds/{hold_id}/confirm",
+            body,
+            (200,),
+            then=lambda hold: self._confirmed.append(hold["id"]),
+            name="confirmed",
+        )
+
+    def _release(self) -> Request:
+        if not self._held:
+            return self._hold()
+        return Request("POST", f"/v1/holds/{self._held.popleft()[0]}/release", b"", (200,), name="released")
+
+    def _return(self) -> Request:
+        """Some of the first line comes back."""
+        if not self._confirmed:
+            return self._confirm()
+        hold_id = self._confirmed.popleft()
+        body = json.dumps({"lines": [{"id": "0", "quantity": self._random.randint(1, 12)}]}).encode()
+        return Request("POST", f"/v1/holds/{hold_id}/returns", body, (201,), key=f"return-{hold_id}", name="returned")
 
     def _prices(self) -> Request:
         skus = self._random.sample(self._skus, min(40, len(self._skus)))
@@ -139,5 +223,5 @@ class Traffic:
         ]
         more: dict[str, Any] = {}
         if random.random() < 0.3:
-            more["customer"] = {"id": f"c-{random.randrange(100_000)}"}
+            more["customer"] = {"id": f"c-{random.randrange(_CUSTOMERS)}"}
         return json.dumps({"currency": "USD", "channel": random.choice(("web", "app")), "lines": lines} | more).encode()

@@ -12,6 +12,7 @@ import pytest
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
+from tests.faults.campaign.tally import section_of
 from tests.faults.cluster import thaw
 from tests.faults.page import Figure, figures_of, machine, page_of
 from tests.processes import free_port
@@ -62,7 +63,10 @@ class Figures:
         if place and exitstatus == 0:
             command = f"FAULT_SCALE={os.environ.get('FAULT_SCALE', '1')} make faults"
             page = page_of(self._told, today=datetime.now(UTC).date(), machine=machine(), command=command)
-            Path(place).write_text(page)
+            # What the campaign wrote stays.
+            written = Path(place)
+            campaign = section_of(written.read_text()) if written.exists() else ""
+            written.write_text(f"{page}\n{campaign}\n" if campaign else page)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,9 @@ from tests.faults.wire import Unanswered, Wire
 from tests.processes import READY_SECONDS, environment, free_port
 
 _context: Final = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["app.cli", "tests.faults.forks"])
+_context.set_forkserver_preload(
+    ["app.cli", "tests.faults.forks", "tests.faults.hasty", "tests.faults.holds_house", "tests.faults.warm"]
+)
 
 
 def serve() -> int:
@@ -38,6 +40,10 @@ class Fork:
     @property
     def is_alive(self) -> bool:
         return self._process.is_alive()
+
+    def signal_kill(self) -> None:
+        """SIGKILL, and do not wait."""
+        self._process.kill()
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -73,28 +74,37 @@ async def _serve(change: Callable[[Connect], Connect]) -> int:
 
     redemptions = Redemptions(change(database.connect), find_draws=find_draws, flush_s=1.0, metrics=Metrics())
 
-    async def hold(request: Request) -> Response:
-        body = await request.body()
-        asked = json.loads(body)
+    async def hold(raw: bytes, key: str | None) -> Answer:
+        asked = json.loads(raw)
         draws = tuple(Draw(meter, amount, cap, 1) for meter, amount, cap in asked["draws"])
         quote_id = UUID(asked["quote"])
         drawn[quote_id] = Drawn(draws, (), (), FAR_MS, {"1": 1000})
-        key = request.headers.get("idempotency-key")
-        named = None if key is None else Key("shop", key, hashlib.sha256(body).digest())
+        named = None if key is None else Key("shop", key, hashlib.sha256(raw).digest())
         return await _answer(
             redemptions.holding.answer(HoldEntry(named, None, new_id(), quote_id, asked["order"], asked["ttl_ms"]))
         )
 
-    async def confirm(request: Request) -> Response:
-        order = json.loads(await request.body())["order"]
-        return await change_hold("confirm", request, order)
+    async def alter(hold_id: str, kind: str, raw: bytes) -> Answer:
+        changes: Literal["confirm", "release"] = "confirm" if kind == "confirm" else "release"
+        order = json.loads(raw)["order"] if kind == "confirm" else ""
+        return await _answer(
+            redemptions.changing.answer(ChangeEntry(None, None, changes, UUID(hold_id), order, new_id(), {}, ()))
+        )
 
-    async def release(request: Request) -> Response:
-        return await change_hold("release", request, "")
+    async def one(request: Request) -> Response:
+        raw, key = await request.body(), request.headers.get("idempotency-key")
+        answer = await _by_path(request.url.path, raw, key)
+        return Response(answer.body, answer.status)
 
-    async def change_hold(kind: Literal["confirm", "release"], request: Request, order: str) -> Response:
-        entry = ChangeEntry(None, None, kind, UUID(request.path_params["id"]), order, new_id(), {}, ())
-        return await _answer(redemptions.changing.answer(entry))
+    async def many(request: Request) -> Response:
+        """Requests of many clients in one, each with its path and its key, each with its own answer."""
+        asked = msgspec.json.decode(await request.body(), type=list[tuple[str, str | None, msgspec.Raw]])
+        answers = await asyncio.gather(*(_by_path(path, bytes(raw), key) for path, key, raw in asked))
+        return Response(msgspec.json.encode([(answer.status, msgspec.Raw(answer.body)) for answer in answers]))
+
+    def _by_path(path: str, raw: bytes, key: str | None) -> Awaitable[Answer]:
+        parts = path.split("/")
+        return hold(raw, key) if len(parts) == 3 else alter(parts[3], parts[4], raw)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -106,9 +116,9 @@ async def _serve(change: Callable[[Connect], Connect]) -> int:
 
     routes = [
         Route("/readyz", lambda _: PlainTextResponse("ready")),
-        Route("/v1/holds", hold, methods=["POST"]),
-        Route("/v1/holds/{id}/confirm", confirm, methods=["POST"]),
-        Route("/v1/holds/{id}/release", release, methods=["POST"]),
+        Route("/v1/holds", one, methods=["POST"]),
+        Route("/v1/holds/{id}/{kind}", one, methods=["POST"]),
+        Route("/many", many, methods=["POST"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
@@ -116,12 +126,11 @@ async def _serve(change: Callable[[Connect], Connect]) -> int:
     return 0
 
 
-async def _answer(outcome: Awaitable[Answer]) -> Response:
+async def _answer(outcome: Awaitable[Answer]) -> Answer:
     try:
-        answer = await outcome
+        return await outcome
     except Problem as problem:
-        return Response(problem_bytes(problem), problem.status)
-    return Response(answer.body, answer.status)
+        return Answer(problem.status, problem_bytes(problem))
 
 
 async def _sweep(redemptions: Redemptions) -> None:

@@ -12,18 +12,20 @@ from tests.faults.history import Sent
 from tests.faults.wire import Answer, Unanswered, Wire
 
 TTL_MS: Final = 1_500
-_PAUSE_S: Final = 0.01
 
 
 class HoldsLoad:
     """Clients, each with one request under way at a time, on a few meters that are soon full. All that was answered is in `sent`."""
 
-    def __init__(self, ports: Callable[[], Sequence[int]], caps: dict[str, int], *, clients: int, seed: int) -> None:
+    def __init__(
+        self, ports: Callable[[], Sequence[int]], caps: dict[str, int], *, clients: int, seed: int, pause_s: float = 0.01
+    ) -> None:
         self.sent: list[Sent] = []
         self.problems: list[str] = []
         self.unanswered = 0
         self.acknowledged = 0
         self._caps = caps
+        self._pause_s = pause_s  # after no answer
         self._ports = ports
         self._seed = seed
         self._stopping = asyncio.Event()
@@ -89,7 +91,7 @@ class HoldsLoad:
             sent_ms = time.time_ns() // 1_000_000 if key is None else began_ms
             event = await self._send(random, wires, kind, quote, order, hold, draws, key, sent_ms)
             if event is None:
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(self._pause_s * (0.5 + random.random()))
             elif first is None:
                 first = event
             else:
@@ -108,24 +110,28 @@ class HoldsLoad:
         key: str | None,
         sent_ms: int,
     ) -> Sent | None:
-        port = random.choice(self._ports())
-        wire = wires.setdefault(port, Wire(port))
         path = "/v1/holds" if hold is None else f"/v1/holds/{hold}/{kind}"
         body: dict[str, Any] = {"order": order}
         if hold is None:
             named = [(meter, amount, self._caps[meter]) for meter, amount in draws]
             body |= {"quote": quote, "ttl_ms": TTL_MS, "draws": named}
-        headers = {} if key is None else {"Idempotency-Key": key}
-        try:
-            answer = await wire.exchange("POST", path, json.dumps(body).encode(), headers=headers)
-        except Unanswered:
-            self.unanswered += 1
-            return None
+        answer = await self._ask(random, wires, path, body, key)
         told_ms = -(-time.time_ns() // 1_000_000)
-        if answer.status == 503:
+        if answer is None or answer.status == 503:
             self.unanswered += 1
             return None
         return self._note(answer, kind, quote, order, hold, draws, key, sent_ms, told_ms)
+
+    async def _ask(
+        self, random: Random, wires: dict[int, Wire], path: str, body: dict[str, Any], key: str | None
+    ) -> Answer | None:
+        port = random.choice(self._ports())
+        wire = wires.setdefault(port, Wire(port))
+        try:
+            headers = {} if key is None else {"Idempotency-Key": key}
+            return await wire.exchange("POST", path, json.dumps(body).encode(), headers=headers)
+        except Unanswered:
+            return None
 
     def _note(
         self,

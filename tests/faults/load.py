@@ -21,12 +21,16 @@ class _Id(msgspec.Struct):
     id: str
 
 
-class _Result(msgspec.Struct):
+class Result(msgspec.Struct):
+    """One of a batch."""
+
     quote: msgspec.Raw = msgspec.Raw()  # empty where there is a problem instead
 
 
-class _Batch(msgspec.Struct):
-    results: list[_Result]
+class Batch(msgspec.Struct):
+    """The reply to a batch."""
+
+    results: list[Result]
 
 
 class Load:
@@ -122,7 +126,7 @@ class Load:
         while True:
             answer = await self._send(wires, _BATCH, body, key)
             if answer is not None and answer.status == 200:
-                results = msgspec.json.decode(answer.body, type=_Batch).results
+                results = msgspec.json.decode(answer.body, type=Batch).results
                 for result in results:
                     if result.quote:
                         self._acknowledge(bytes(result.quote), None)

@@ -20,7 +20,8 @@ from tests.faults.fleet import Fleet, open_shop_at
 from tests.faults.load import Load
 from tests.faults.scale import SEED, scaled
 
-_KILLS: Final = int(os.environ.get("FAULT_KILLS", "0")) or scaled(10, most=10_000)
+# Beyond this the campaign goes on: python -m tests.faults.campaign.
+_KILLS: Final = int(os.environ.get("FAULT_KILLS", "0")) or scaled(10, most=200)
 # What a round acknowledged is compared at its end and then forgotten, here and in Postgres, so that a long form fits into memory.
 _ROUND_KILLS: Final = 100
 _CLIENTS: Final = 16

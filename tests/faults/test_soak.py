@@ -17,8 +17,11 @@ def test_nothing_grows_under_load() -> None:
 
     print(f"figure: R10: {_told(soaked)}, seed {SEED}")
     assert soaked.wrong.total() == 0, report_of(soaked, seed=SEED)
+    assert soaked.turned_away <= 0.01 * soaked.sent
     judged = [verdict for verdict in soaked.verdicts if verdict.measure != "memory_bytes" or _SECONDS >= _LONG_S]
     assert [verdict for verdict in judged if verdict.grows] == []
+    assert soaked.orders["confirmed"] > 0 < soaked.orders["returned"]
+    assert soaked.orders["drawn on"] > soaked.orders["held"]
 
 
 def test_a_service_that_keeps_what_it_should_let_go_is_found() -> None:
@@ -33,4 +36,8 @@ def test_a_service_that_keeps_what_it_should_let_go_is_found() -> None:
 
 def _told(soaked: Soaked) -> str:
     drifts = ", ".join(f"{verdict.measure} {verdict.first:.0f} then {verdict.last:.0f}" for verdict in soaked.verdicts)
-    return f"{soaked.sent} requests in {soaked.seconds:.0f} s, {soaked.wrong.total()} wrong; median of the first and last third: {drifts}"
+    orders = ", ".join(f"{count} {what}" for what, count in sorted(soaked.orders.items()))
+    return (
+        f"{soaked.sent} requests in {soaked.seconds:.0f} s, {soaked.wrong.total()} wrong, {soaked.turned_away} turned away, {orders};"
+        f" median of the first and last third: {drifts}"
+    )
