@@ -1,4 +1,4 @@
-"""The command line: serve, demo, migrate, keys, replay, import. `python -m app --help` lists them."""
+"""The command line: serve, demo, worker, migrate, keys, replay, import. `python -m app --help` lists them."""
 
 import argparse
 import asyncio
@@ -46,6 +46,7 @@ from app.web.keys import (
 )
 from app.web.logs import configure_logs
 from app.web.server import LeavingServer
+from app.worker import Worker, create_worker_app
 
 _SHOWN: Final = 20
 _log = structlog.get_logger(__name__)
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
 
     demo_command = commands.add_parser("demo", help="migrate, serve, and load a sample shop the first time")
     demo_command.set_defaults(run=demo)
+
+    worker_command = commands.add_parser("worker", help="run the long jobs beside serving processes: drift of meters, upkeep")
+    worker_command.set_defaults(run=work)
 
     migrate_command = commands.add_parser("migrate", help="bring the database to the newest schema")
     migrate_command.set_defaults(run=migrate)
@@ -159,6 +163,26 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
         visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), kwargs=said, daemon=True)
         visitor.start()
         return run(server, listener)
+
+
+def work(settings: Settings, _: argparse.Namespace) -> int:
+    """Runs the long jobs until interrupted."""
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
+        # It acknowledges nothing to anybody, so it may work on a server that may lose commits.
+        with contextlib.suppress(DatabaseUnreachable):
+            asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=False))
+        worker = Worker(database, retention_days=settings.decision_retention_days)
+        config = uvicorn.Config(
+            create_worker_app(worker),
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+        return run(uvicorn.Server(config), listener)
 
 
 def migrate(settings: Settings, _: argparse.Namespace) -> int:
