@@ -1,4 +1,4 @@
-"""The command line: serve, demo, migrate, keys, replay, import. `python -m app --help` lists them."""
+"""The command line: serve, demo, worker, migrate, keys, replay, import. `python -m app --help` lists them."""
 
 import argparse
 import asyncio
@@ -11,8 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Final, NoReturn
 
+import asyncpg
 import structlog
 import uvicorn
 from pydantic import BaseModel, ValidationError
@@ -46,6 +49,7 @@ from app.web.keys import (
 )
 from app.web.logs import configure_logs
 from app.web.server import LeavingServer
+from app.worker import Worker, create_worker_app
 
 _SHOWN: Final = 20
 _log = structlog.get_logger(__name__)
@@ -80,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     demo_command = commands.add_parser("demo", help="migrate, serve, and load a sample shop the first time")
     demo_command.set_defaults(run=demo)
 
+    worker_command = commands.add_parser("worker", help="run the long jobs beside serving processes: drift of meters, upkeep")
+    worker_command.set_defaults(run=work)
+
     migrate_command = commands.add_parser("migrate", help="bring the database to the newest schema")
     migrate_command.set_defaults(run=migrate)
 
@@ -91,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     replay_command = commands.add_parser("replay", help="recompute stored decisions and compare them to the byte")
     replay_command.add_argument("--last", type=int, default=1000, help="how many, from the newest back")
     replay_command.set_defaults(run=replay)
+
+    export_command = commands.add_parser("export-decisions", help="write stored decisions as Parquet; needs the extra export")
+    export_command.add_argument("--from", dest="first", type=date.fromisoformat, required=True, help="the first UTC day")
+    export_command.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="the last UTC day, inclusive")
+    export_command.add_argument("--out", type=Path, required=True, help="folder; days that are in it are left out")
+    export_command.set_defaults(run=export_decisions, parser=export_command)
 
     import_command = commands.add_parser("import", help="load a reconstructed shop into a running service")
     import_command.add_argument("what", choices=["completejourney"], help="a grocer's year; needs the extra of the same name")
@@ -160,6 +173,26 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
         visitor = threading.Thread(target=_welcome, args=(server, f"http://{settings.host}:{port}"), kwargs=said, daemon=True)
         visitor.start()
         return run(server, listener)
+
+
+def work(settings: Settings, _: argparse.Namespace) -> int:
+    """Runs the long jobs until interrupted."""
+    with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
+        # It acknowledges nothing to anybody, so it may work on a server that may lose commits.
+        with contextlib.suppress(DatabaseUnreachable):
+            asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=False))
+        worker = Worker(database, retention_days=settings.decision_retention_days)
+        config = uvicorn.Config(
+            create_worker_app(worker),
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+        return run(uvicorn.Server(config), listener)
 
 
 def migrate(settings: Settings, _: argparse.Namespace) -> int:
@@ -261,6 +294,35 @@ def replay(settings: Settings, arguments: argparse.Namespace) -> int:
     outcome = "all equal" if report.is_equal else f"{len(report.differences)} differ"
     print(f"{report.decision_count} decisions, {report.line_count} lines, {outcome}, {seconds:.1f} s")
     return 0 if report.is_equal else 1
+
+
+def export_decisions(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Writes the days that are not there yet, each whole or not at all."""
+    try:
+        # Only this command needs it.
+        from app.quotes.export import ExportFailed, export_day, missing_days  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        print(f"centwise: {error.name} is missing; install the extra: export", file=sys.stderr)
+        return 2
+    if arguments.last < arguments.first or arguments.last >= datetime.now(UTC).date():
+        arguments.parser.error("--to has to be a day that is over, and not before --from")
+
+    async def export(database: Database) -> None:
+        connection = await database.connect(application="centwise export", statement_seconds=0)
+        try:
+            for day in missing_days(arguments.out, arguments.first, arguments.last):
+                done = await export_day(connection, day, arguments.out)
+                print(f"{done.day}: {done.rows} decisions, {done.octets} bytes", flush=True)
+        finally:
+            connection.terminate()
+
+    with open_database(settings) as database:
+        try:
+            asyncio.run(export(database))
+        except (ExportFailed, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            print(f"centwise: {error}", file=sys.stderr)
+            return 2
+    return 0
 
 
 def import_shop(settings: Settings, arguments: argparse.Namespace) -> int:

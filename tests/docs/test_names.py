@@ -13,6 +13,7 @@ from app import errors
 from app.cli import _parser
 from app.db.engine import Database
 from app.main import Service, create_api
+from app.metrics import Metrics
 from app.pricing.conditions import COMPARE
 from app.pricing.decode import wire_name
 from app.pricing.policy import Policy
@@ -23,6 +24,7 @@ from app.pricing.vocabulary import BUILT_IN
 from app.settings import PREFIX, Settings
 from app.web.auth import SCOPES
 from app.web.routing import api_routes
+from app.worker import Worker
 from tests.docs.pages import ROOT, blocks, exchanges, name_of, pages, prose
 from tests.service import settings_in
 
@@ -79,18 +81,25 @@ def test_the_table_of_settings_is_whole_and_has_the_real_defaults() -> None:
             assert default == ""
 
 
-def test_the_table_of_metrics_is_the_real_one(service: Service) -> None:
-    families = list(text_string_to_metric_families(service.metrics.render().decode()))
-    real = {
-        family.name + ("_total" if family.type == "counter" else ""): family.documentation.rstrip(".")
-        + (" (histogram)" if family.type == "histogram" else "")
-        for family in families
-    }
+def test_the_tables_of_metrics_are_the_real_ones(service: Service) -> None:
+    real = real_metrics(service.metrics)
+    of_worker = real_metrics(Worker(service.database, retention_days=400).metrics)
 
     shown = {code_in(name)[0]: meaning for name, _, meaning in rows(DOCS / "operating.md", "metric")}
+    shown_of_worker = {code_in(name)[0]: meaning for name, _, meaning in rows(DOCS / "operating.md", "metric of the worker")}
 
     assert shown == real
-    assert set(re.findall(r"\bpricing_[a-z_]+[a-z]\b", everything())) <= set(real)
+    assert shown_of_worker == {name: meaning for name, meaning in of_worker.items() if name not in real}
+    assert set(re.findall(r"\bpricing_[a-z_]+[a-z]\b", everything())) <= set(real | of_worker)
+
+
+def real_metrics(metrics: Metrics) -> dict[str, str]:
+    """What each metric means, by name."""
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): family.documentation.rstrip(".")
+        + (" (histogram)" if family.type == "histogram" else "")
+        for family in text_string_to_metric_families(metrics.render().decode())
+    }
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
