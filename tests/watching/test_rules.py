@@ -20,7 +20,6 @@ VALUES: Final = {
     "DatabaseAway": ("pricing_database_up", "0x60", "1x60"),
     "BookNotChecked": ("pricing_book_checked_seconds", "5.1x60", "5x60"),
     "BookRejected": ("pricing_book_refusals_total", "0x45 1x15", "0x60"),
-    "MeterDrift": ("pricing_meter_drift", "1x60", "0x60"),
     "SpoolSetAside": ("pricing_spool_set_aside", "1x60", "0x60"),
     "SchedulesEnd": ("pricing_schedule_days_ahead", "399x90", "400x90"),
     "BackgroundTaskFails": ("pricing_background_failures_total", "0+1x60", "0+0.2x60"),
