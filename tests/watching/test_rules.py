@@ -1,4 +1,4 @@
-"""The rules are accepted by promtool, and each alert fires when it must and is silent just below."""
+"""The rules are accepted by promtool, and the alerts named here fire when they must and are silent otherwise."""
 
 import json
 import re
@@ -15,7 +15,7 @@ RULES: Final = ROOT / "helm/centwise/files/alerts.yaml"
 RUNBOOKS: Final = ROOT / "docs/runbooks"
 NAMES: Final = re.findall(r"- alert: (\w+)", RULES.read_text())
 
-# By alert: the metric, what it says when it must fire, and what it says just below.
+# By alert: the metric, what it says when it must fire, and what it says when it must not.
 VALUES: Final = {
     "DatabaseAway": ("pricing_database_up", "0x60", "1x60"),
     "BookNotChecked": ("pricing_book_checked_seconds", "5.1x60", "5x60"),
