@@ -343,6 +343,11 @@ class Service:
             "Time since what is left of limits was last read, -1 before; 0 without limits.",
             lambda: self.counters.age_s,
         )
+        gauge(
+            "pricing_budget_used_share",
+            "What is used of the budget nearest to its end, of promotions and campaigns; 0 without budgets.",
+            lambda: self.counters.budget_used_share,
+        )
         gauge("pricing_lane_rows", "Baskets in the lane, waiting or under way.", lambda: self.lane.rows)
         gauge(
             "pricing_expected_wait_seconds",

@@ -200,6 +200,9 @@ class Metrics(Collector):
         self.discount_minor = self._counter(
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
+        self.subtotal_minor = self._counter(
+            "pricing_subtotal_minor_total", "Minor units of priced baskets before discounts, all currencies."
+        )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
         lane = Label("lane", ("holds", "changes"))
         self.redemptions = self._counter(

@@ -200,6 +200,7 @@ class Storefront:
                 is_partial = entry.understood.request.partial and _LINE_ERROR in encoded.body
                 word = "partial" if is_partial else "priced"
                 self._metrics.selection_bounded.at().n += encoded.is_bounded
+                self._metrics.subtotal_minor.at().n += encoded.subtotal_minor
                 for kind, amount_minor in encoded.discount_by_kind:
                     self._metrics.discount_minor.at(kind).n += amount_minor
         else:

@@ -15,7 +15,7 @@ import asyncpg
 from app.db.engine import DatabaseUnreachable
 from app.pricing.basket import Left
 from app.pricing.book import PriceBook
-from app.pricing.counters import COUPON_USES, GIFTS, UNITS, USES, Count
+from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, COUPON_USES, GIFTS, UNITS, USES, Count
 from app.pricing.money import MILLI
 from app.redemptions import queries
 from app.redemptions.book_limits import BookLimits
@@ -62,6 +62,8 @@ class Counters:
         self._limits: Sequence[Limit] = ()
         self._taken: dict[str, Taken] = {}
         self._read_at: float | None = None
+        # Of the budget that is nearest to its end: one number, however many budgets there are.
+        self.budget_used_share = 0.0
 
     @property
     def age_s(self) -> float:
@@ -115,6 +117,14 @@ class Counters:
         counts = [
             count_of(limit, self._taken.get(meter), version) for limit, meter in zip(self._limits, self._meters(), strict=True)
         ]
+        self.budget_used_share = max(
+            (
+                1 - count.left.left / limit.cap
+                for limit, count in zip(self._limits, counts, strict=True)
+                if limit.name in (BUDGET, CAMPAIGN_BUDGET) and limit.cap
+            ),
+            default=0.0,
+        )
         self._hand_on([count for count in counts if count.is_close or count.left.limit == UNITS])
 
     async def _read(self, meters: Sequence[str]) -> dict[str, Taken]:
