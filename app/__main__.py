@@ -17,5 +17,5 @@ try:
     status = main()
 except KeyboardInterrupt:
     # Interrupted while the modules were still being loaded; nothing had been started. To a service that is no failure.
-    status = 0 if sys.argv[1:2] == ["serve"] else 130
+    status = 0 if sys.argv[1:2] in (["serve"], ["worker"]) else 130
 sys.exit(status)

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         # A service that is asked to end has done what it was to do, however far its start had come; another command has not.
-        return 0 if parsed.run is serve else 130
+        return 0 if parsed.run in (serve, work) else 130
 
 
 def _parser() -> argparse.ArgumentParser:

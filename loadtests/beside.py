@@ -26,9 +26,9 @@ from app.redemptions.entries import HoldEntry
 from app.redemptions.records import fast_id, new_id
 from app.settings import Settings
 from app.web.auth import Principal
-from loadtests.bench.open_model import arrivals
 from loadtests.bench.rig import temporary_folder
 from loadtests.bench.stats import quantile
+from loadtests.open.model import arrivals
 
 _CAP: Final = 1_000_000_000
 _TTL_MS: Final = 900_000

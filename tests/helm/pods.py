@@ -11,8 +11,7 @@ from tests.helm.chart import NEEDED, Object
 
 # What stands for the content of Secrets.
 SECRETS: Final[Mapping[str, str]] = {"PRICING_DATABASE_URL": "postgresql://user:password@host/name"}
-# What the chart names and the service does not have yet: a command and a setting.
-_COMING_COMMAND: Final = "worker"
+# What the chart names and the service does not have yet.
 _COMING_SETTING: Final = "PRICING_TRACING"
 # Who starts, and whether it answers HTTP.
 _ANSWERS: Final = {"serve": True, "worker": True, "migrate": False}
@@ -34,7 +33,7 @@ _SIZES: Final = {
 def commands() -> set[str]:
     """The commands of the service's command line."""
     [found] = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    return {*found.choices, _COMING_COMMAND}
+    return set(found.choices)
 
 
 def workloads(objects: list[Object]) -> list[Object]:
