@@ -211,7 +211,8 @@ class QuoteLane:
         for entry in entries:
             decision = entry.decision
             if entry.key is not None and entry.key in earlier:
-                entry.outcome = _outcome_of_earlier(entry, earlier[entry.key])
+                entry.earlier = earlier[entry.key]
+                entry.outcome = _outcome_of_earlier(entry, entry.earlier)
             elif decision is not None:
                 is_failed = bool(failed) and decision.id in failed
                 entry.outcome = InternalError() if is_failed else Answered(decision.reply, is_replay=False)
@@ -254,6 +255,9 @@ def _split_twins(entries: list[Entry]) -> tuple[list[Entry], list[tuple[Entry, E
 def _outcome_of_twin(twin: Entry, first: Entry) -> Answered | Problem:
     if isinstance(first.outcome, Unavailable | InternalError):
         return first.outcome
+    if first.earlier is not None:
+        # The first of them may itself be another request than the one that has the key.
+        return _outcome_of_earlier(twin, first.earlier)
     if twin.request_sha256 != first.request_sha256:
         return IdempotencyMismatch()
     if isinstance(first.outcome, Answered):

@@ -19,6 +19,7 @@ from app.quotes.encode import EncodedQuote
 from app.quotes.pace import Pace
 from app.quotes.parse import Understood, basket_of
 from app.quotes.standing import Standings
+from app.quotes.store import Earlier
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Entry:
     __slots__ = (
         "book",
         "decision",
+        "earlier",
         "encoded",
         "key",
         "line_count",
@@ -69,6 +71,7 @@ class Entry:
         self.outcome: Answered | Problem | None = None
         self.encoded: EncodedQuote | None = None
         self.decision: Decision | None = None
+        self.earlier: Earlier | None = None  # what is stored under its key already
         self.refusal: bytes | None = None
 
 

@@ -1,7 +1,7 @@
 """What waits in a lane, and what comes of it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -25,6 +25,13 @@ class Answer(NamedTuple):
     is_replay: bool = False
 
 
+class Earlier(NamedTuple):
+    """What is stored under a key: the hash of the request that has it, and its answer."""
+
+    request_sha256: bytes
+    answer: Answer
+
+
 class SignedQuote(NamedTuple):
     """The quote of a token of ours, and whether it binds by the clock of this process."""
 
@@ -38,6 +45,7 @@ class Entry:
 
     key: Key | None
     outcome: Answer | Problem | None
+    earlier: Earlier | None = field(init=False, default=None)  # what is stored under its key already
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ import asyncpg
 
 from app.errors import IdempotencyMismatch, Problem, Unavailable
 from app.redemptions import queries
-from app.redemptions.entries import Answer, Entry, Key
+from app.redemptions.entries import Answer, Earlier, Entry, Key
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 _JSON: Final = json.dumps({"content-type": "application/json"})
@@ -28,7 +28,8 @@ async def answer_repeated(connection: asyncpg.Connection, entries: Sequence[Entr
     stored = {(row["scope"], row["key"]): row for row in rows}
     for entry in entries:
         if entry.key is not None and (row := stored.get((entry.key.scope, entry.key.key))) is not None:
-            entry.outcome = _repeated(entry.key, row["request_sha256"], Answer(row["status"], row["reply"], is_replay=True))
+            entry.earlier = Earlier(row["request_sha256"], Answer(row["status"], row["reply"], is_replay=True))
+            entry.outcome = _repeated(entry.key, entry.earlier)
 
 
 def answer_twin(twin: Entry, first: Entry) -> None:
@@ -38,7 +39,9 @@ def answer_twin(twin: Entry, first: Entry) -> None:
     if isinstance(first.outcome, Problem) and not is_kept(first.outcome):
         twin.outcome = first.outcome
     else:
-        twin.outcome = _repeated(twin.key, first.key.request_sha256, answer_of(first)._replace(is_replay=True))
+        # The first of them may itself be another request than the one that has the key.
+        earlier = first.earlier or Earlier(first.key.request_sha256, answer_of(first)._replace(is_replay=True))
+        twin.outcome = _repeated(twin.key, earlier)
 
 
 def answer_of(entry: Entry) -> Answer:
@@ -69,7 +72,7 @@ async def write_keys(connection: asyncpg.Connection, entries: Iterable[Entry], a
             raise Raced
 
 
-def _repeated(key: Key, request_sha256: bytes, answer: Answer) -> Answer | Problem:
-    if request_sha256 != key.request_sha256:
+def _repeated(key: Key, earlier: Earlier) -> Answer | Problem:
+    if earlier.request_sha256 != key.request_sha256:
         return IdempotencyMismatch("this Idempotency-Key was sent before with another request")
-    return answer
+    return earlier.answer

@@ -127,6 +127,24 @@ async def test_equal_keys_in_one_batch_are_one_decision(database: Database, read
     assert len((await stored(reader, [key]))[key]) == 1
 
 
+async def test_a_repeat_behind_another_request_with_its_key_gets_what_is_stored(
+    database: Database, reader: asyncpg.Connection
+) -> None:
+    key = str(uuid.uuid4())
+    async with house(connector(database), books=Books(shop_book())) as served:
+        first = await served.storefront.quote(encoded(basket()), asked(key))
+        other, again = await asyncio.gather(
+            served.storefront.quote(encoded(basket(("SKU-1", 3))), asked(key)),
+            served.storefront.quote(encoded(basket()), asked(key)),
+            return_exceptions=True,
+        )
+
+    assert isinstance(other, IdempotencyMismatch)
+    assert isinstance(again, Reply)
+    assert (again.body, again.is_replay) == (first.body, True)
+    assert len((await stored(reader, [key]))[key]) == 1
+
+
 async def test_a_refusal_is_given_again_even_when_the_price_is_there_by_now(
     database: Database, reader: asyncpg.Connection
 ) -> None:

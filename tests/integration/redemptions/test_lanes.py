@@ -323,6 +323,24 @@ async def test_a_key_gives_the_same_bytes_refusals_included(database: Database, 
     assert await meter(connection, "key/uses") == (1, 0, 0)
 
 
+async def test_a_repeat_behind_another_request_with_its_key_gets_what_is_stored(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    quotes = [await quote(connection, draw("behind/uses", cap=5)) for _ in range(2)]
+    key = Key("till", "behind-1", b"1")
+    async with redemptions(database) as lanes:
+        first = await lanes.holding.answer(hold(quotes[0], key=key))
+        other, again = await asyncio.gather(
+            lanes.holding.answer(hold(quotes[1], key=key._replace(request_sha256=b"2"))),
+            lanes.holding.answer(hold(quotes[0], key=key)),
+            return_exceptions=True,
+        )
+
+    assert isinstance(other, IdempotencyMismatch)
+    assert again == first._replace(is_replay=True)
+    assert await meter(connection, "behind/uses") == (5, 1, 0)
+
+
 async def test_a_return_is_made_once_for_a_key(database: Database, connection: asyncpg.Connection) -> None:
     quote_id = await quote(connection, draw("once/units", 5000, cap=9000, a=5000), sold={"a": 5000})
     key = Key("till", "return-1", b"r")
