@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench loads faults reference mutation image image-test sbom audit tools clean
+.PHONY: run test check bench loads faults reference mutation image image-test sbom audit tools dashboards clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -53,6 +53,9 @@ sbom: dist/sbom.cdx.json  ## what the service consists of, as CycloneDX
 
 audit: | $(UV)  ## the lock against the advisories of osv.dev, development tools included; fails when it cannot be asked
 	$(UV) audit --frozen --preview-features audit-command
+
+dashboards: .venv/.complete  ## the dashboards of the chart, from helm/dashboards
+	$(PY) -m helm.dashboards
 
 tools: .tools/bin/helm  ## programs that tests need and few machines have; without them those tests are skipped
 
