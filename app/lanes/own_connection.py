@@ -12,6 +12,9 @@ import structlog
 
 from app.db.engine import DatabaseUnreachable, within
 
+# How long a lane waits before it drives a batch again whose connection failed. One that cannot be had is refused at once, so without
+# a pause each process would knock at a server that is recovering a thousand times a second.
+RETRY_PAUSE_S: Final = 0.02
 # How long until a database that is away is tried again, at random, so that many processes do not come back in one instant.
 _REOPEN_S: Final = (0.1, 0.5)
 # How long one try may take; with the pause before it less than two seconds, within which everything has to be back.

@@ -14,7 +14,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from app.db.engine import DatabaseUnreachable, within
 from app.db.partitions import ensure_day
-from app.lanes.own_connection import OwnConnection
+from app.lanes.own_connection import RETRY_PAUSE_S, OwnConnection
 from app.metrics import Metrics
 from app.quotes import queries
 from app.quotes.copy_rows import copy_chunks
@@ -23,7 +23,6 @@ from app.quotes.ids import issued_ms_of
 from app.quotes.parse import instant_of
 
 REFUSAL_SCOPE: Final = "quotes"
-_PAUSE_S: Final = 0.02
 _log = structlog.get_logger(__name__)
 
 # What the server, or packing a row, says of values that cannot be taken, however often they are sent.
@@ -93,11 +92,11 @@ class DecisionStore:
                 needs_partition = isinstance(error, asyncpg.CheckViolationError)
                 goes_singly = isinstance(error, _POISON)
                 is_unknown = True
-                if time.monotonic() + _PAUSE_S >= deadline_s:
+                if time.monotonic() + RETRY_PAUSE_S >= deadline_s:
                     self.connection.give_up()
                     raise DatabaseUnreachable(f"the outcome is unknown: {error!r}") from error
                 if not isinstance(error, asyncpg.PostgresError):
-                    await asyncio.sleep(_PAUSE_S)
+                    await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _write_singly(
         self,

@@ -3,6 +3,7 @@
 Each has a connection of its own, so that a hot coupon delays no quote, and holds delay no confirm.
 """
 
+import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +15,7 @@ import structlog
 from app.db.engine import DatabaseUnreachable, within
 from app.errors import InternalError, Problem, Unavailable
 from app.lanes.gather import Batch, Gather
-from app.lanes.own_connection import OwnConnection
+from app.lanes.own_connection import RETRY_PAUSE_S, OwnConnection
 from app.metrics import Metrics
 from app.redemptions.entries import Answer, Entry, fail
 from app.redemptions.keys import Raced, answer_twin
@@ -151,9 +152,12 @@ class RedemptionLane[E: Entry]:
                 self.connection.terminate()
                 self._metrics.flush_failures.at().n += 1
                 _log.warning("redemption_flush_failed", lane=self._name, error=repr(error), entries=len(entries))
-                if time.monotonic() >= deadline_s:
+                if time.monotonic() + RETRY_PAUSE_S >= deadline_s:
                     self.connection.give_up()
                     raise DatabaseUnreachable(f"the outcome is unknown: {error!r}") from error
+                # What the server says on a connection, a deadlock say, may be tried again at once.
+                if not isinstance(error, asyncpg.PostgresError):
+                    await asyncio.sleep(RETRY_PAUSE_S)
                 continue
             entries = [entry for entry in entries if entry.outcome is None]
 

@@ -13,7 +13,7 @@ from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from tests.faults.campaign.tally import section_of
-from tests.faults.cluster import thaw
+from tests.faults.cluster import QUICK_RECOVERY, thaw
 from tests.faults.page import Figure, figures_of, machine, page_of
 from tests.processes import free_port
 
@@ -26,7 +26,7 @@ def start_server(open_folder: Path) -> Iterator[StartServer]:
     with contextlib.ExitStack() as stack:
 
         def started(**settings: str) -> EmbeddedPostgres:
-            server = EmbeddedPostgres(open_folder / "data", port=free_port(), settings=settings)
+            server = EmbeddedPostgres(open_folder / "data", port=free_port(), settings=QUICK_RECOVERY | settings)
             server.start()
             # A server that a test left frozen must be able to stop.
             stack.callback(server.stop)

@@ -16,8 +16,17 @@ from tests.faults.wire import Unanswered, Wire
 from tests.processes import READY_SECONDS, environment, free_port
 
 _context: Final = multiprocessing.get_context("forkserver")
+# Each fork imports the main module of its parent again, which is pytest or the campaign: what those need is there as well.
 _context.set_forkserver_preload(
-    ["app.cli", "tests.faults.forks", "tests.faults.hasty", "tests.faults.holds_house", "tests.faults.warm"]
+    [
+        "app.cli",
+        "pytest",
+        "tests.faults.forks",
+        "tests.faults.campaign.rounds",
+        "tests.faults.hasty",
+        "tests.faults.holds_house",
+        "tests.faults.warm",
+    ]
 )
 
 

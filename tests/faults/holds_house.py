@@ -1,4 +1,4 @@
-"""The lanes of holds behind a door of their own: draws are named by who asks. Also with a planted defect, for the tests to find it."""
+"""The lanes of holds behind a door of their own: draws are named by who asks. Also with planted defects, for the tests to find them."""
 
 import asyncio
 import contextlib
@@ -44,8 +44,13 @@ def serve_holds_unlocked() -> int:
     return asyncio.run(_serve(lambda connect: lambda: _unlocked(connect)))
 
 
-class _Unlocked:
-    """A connection that leaves the lock out where meters are read."""
+def serve_holds_keyless() -> int:
+    """Another one: nobody looks whether a request was answered before under its Idempotency-Key."""
+    return asyncio.run(_serve(lambda connect: lambda: _keyless(connect)))
+
+
+class _Altered:
+    """A connection that does something else than it was asked for."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -53,14 +58,32 @@ class _Unlocked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
+
+class _Unlocked(_Altered):
+    """It leaves the lock out where meters are read."""
+
     async def fetch(self, query: str, *arguments: Any) -> Any:
         if query is queries.LOCK_METERS:
             query = query.replace("FOR UPDATE", "")
         return await self._connection.fetch(query, *arguments)
 
 
+class _Keyless(_Altered):
+    """It finds no key, and tells that each was new."""
+
+    async def fetch(self, query: str, *arguments: Any) -> Any:
+        if query is queries.KEYS:
+            return []
+        rows = await self._connection.fetch(query, *arguments)
+        return arguments[1] if query is queries.ADD_KEYS else rows
+
+
 async def _unlocked(connect: Connect) -> Any:
     return _Unlocked(await connect())
+
+
+async def _keyless(connect: Connect) -> Any:
+    return _Keyless(await connect())
 
 
 async def _serve(change: Callable[[Connect], Connect]) -> int:

@@ -1,38 +1,57 @@
 """The rounds of the campaign keep their promises in short, and what it did is kept over an interruption."""
 
-import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Final
+
+import pytest
 
 from app.db.embedded import EmbeddedPostgres
+from tests.faults.campaign.__main__ import served
 from tests.faults.campaign.rounds import decisions_round, holds_round
 from tests.faults.campaign.tally import Tally, section_of, with_section
-from tests.faults.fleet import open_shop_at
-from tests.faults.forks import start
+from tests.faults.holds_house import serve_holds_keyless
 from tests.faults.scale import SEED
 
-_ROUND_S = 3.0
+_ROUND_S: Final = 1.0
+_PLANTED_ROUND_S: Final = 0.5
+# So that some are killed even in that time.
+_SERVES_S_MAX: Final = 0.5
 
 
-async def test_a_round_of_batches_loses_nothing(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    pod = await start(tmp_path, database_url=server.url)
-    await open_shop_at(pod.port)
-    await asyncio.to_thread(pod.kill)
+@pytest.fixture(scope="module")
+def shop() -> Iterator[tuple[EmbeddedPostgres, Path]]:
+    """The server of a campaign, which the rounds share as they do there."""
+    with served({}) as (server, folder):
+        yield server, folder
 
-    done, violation = await decisions_round(server, tmp_path, Random(SEED), _ROUND_S)
+
+async def test_a_round_of_batches_loses_nothing(shop: tuple[EmbeddedPostgres, Path]) -> None:
+    done, violation = await decisions_round(*shop, Random(SEED), _ROUND_S, serves_s_max=_SERVES_S_MAX)
 
     assert violation == ""
     assert done["acknowledged"] > 0 < done["pods"]
     assert done["stored"] >= done["acknowledged"]
 
 
-async def test_a_round_of_holds_passes_no_meter(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    done, violation = await holds_round(server, tmp_path, Random(SEED), _ROUND_S)
+async def test_a_round_of_holds_passes_no_meter(shop: tuple[EmbeddedPostgres, Path]) -> None:
+    done, violation = await holds_round(*shop, Random(SEED), _ROUND_S, serves_s_max=_SERVES_S_MAX)
 
     assert violation == ""
     assert done["taken"] > 0 < done["refused"]
     assert done["pods"] > 0
+
+
+async def test_a_round_finds_holds_that_forget_their_keys(shop: tuple[EmbeddedPostgres, Path]) -> None:
+    done, violation = await holds_round(*shop, Random(SEED), _PLANTED_ROUND_S, program=serve_holds_keyless)
+
+    print(
+        f"figure: R3 planted: no look at the keys of holds: {violation.partition(', filled')[0]}, {done['answered']} answers, seed {SEED}"
+    )
+    assert "0 told differently" not in violation
+    assert "told differently" in violation
 
 
 def test_a_campaign_goes_on_from_its_state(tmp_path: Path) -> None:

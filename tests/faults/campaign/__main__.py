@@ -2,7 +2,7 @@
 
     python -m tests.faults.campaign --minutes 50 --seed 7 --state campaign.json
 
-Interrupted, it goes on from its state. Before the first round three planted defects have to be found by the same rounds. Status 1 when a promise
+Interrupted, it goes on from its state. Before the first round four planted defects have to be found by the same rounds. Status 1 when a promise
 was broken, which the state remembers, or a defect was not found. With --page the section of that page is written after each round.
 """
 
@@ -24,10 +24,11 @@ from app.db.engine import Database
 from app.db.migrate import upgrade
 from tests.faults.campaign.rounds import Round, decisions_round, holds_round
 from tests.faults.campaign.tally import Tally, with_section
+from tests.faults.cluster import QUICK_RECOVERY
 from tests.faults.fleet import open_shop_at
 from tests.faults.forks import start
 from tests.faults.hasty import serve_hastily
-from tests.faults.holds_house import serve_holds_unlocked
+from tests.faults.holds_house import serve_holds_keyless, serve_holds_unlocked
 from tests.faults.page import machine
 from tests.processes import free_port
 
@@ -39,6 +40,7 @@ _PLANTED: Final[dict[str, tuple[Run, dict[str, str]]]] = {
     "synchronous_commit=off": (functools.partial(decisions_round, durability="relaxed"), {"synchronous_commit": "off"}),
     "answer before the commit": (functools.partial(decisions_round, program=serve_hastily), {}),
     "check-then-act": (functools.partial(holds_round, program=serve_holds_unlocked), {}),
+    "no look at the keys of holds": (functools.partial(holds_round, program=serve_holds_keyless), {}),
 }
 
 
@@ -62,7 +64,7 @@ def main() -> int:
             tally.planted[name] = _find(run, settings, random)
             print(f"planted: {name}: {tally.planted[name]}", flush=True)
             tally.write(chosen.state)
-    with _served({}) as (server, folder):
+    with served({}) as (server, folder):
         while not tally.violation and time.monotonic() < ends_s:
             for kind, play in (("decisions", decisions_round), ("holds", holds_round)):
                 began_s = time.monotonic()
@@ -81,7 +83,7 @@ def main() -> int:
 def _find(run: Run, settings: dict[str, str], random: Random) -> str:
     """How a planted defect showed. Exits when it did not."""
     began_s = time.monotonic()
-    with _served(settings) as (server, folder):
+    with served(settings) as (server, folder):
         for number in range(1, _PLANTED_ROUNDS + 1):
             done, violation = asyncio.run(run(server, folder, random, _PLANTED_S))
             if violation:
@@ -90,13 +92,13 @@ def _find(run: Run, settings: dict[str, str], random: Random) -> str:
 
 
 @contextlib.contextmanager
-def _served(settings: dict[str, str]) -> Iterator[tuple[EmbeddedPostgres, Path]]:
+def served(settings: dict[str, str]) -> Iterator[tuple[EmbeddedPostgres, Path]]:
     """A server with a small shop in it, and a folder for the processes."""
     # Open to the account that the server runs under.
     folder = Path(tempfile.mkdtemp(prefix="centwise-campaign-"))
     folder.chmod(0o755)
     try:
-        with EmbeddedPostgres(folder / "data", port=free_port(), settings=settings) as server:
+        with EmbeddedPostgres(folder / "data", port=free_port(), settings=QUICK_RECOVERY | settings) as server:
             asyncio.run(upgrade(Database(server.url)))
             asyncio.run(_open_shop(server.url, folder / "pods", durability="relaxed" if settings else "strict"))
             yield server, folder / "pods"

@@ -38,8 +38,8 @@ _CRASHES: Final[tuple[Crash, ...]] = ("postmaster", "everything", "immediate")
 _PAUSE_S: Final = (0.1, 2.0)
 _STRIKES: Final = {"connections": 60, "backends": 1, "clusters": 1}
 # How long a process serves at most before it is killed: of those of quotes a start takes a quarter of a second of a core, of holds a twelfth.
-_QUOTES_SERVE_S_MAX: Final = 5.0
-_HOLDS_SERVE_S_MAX: Final = 1.5
+_QUOTES_SERVE_S_MAX: Final = 1.5
+_HOLDS_SERVE_S_MAX: Final = 1.2
 
 _CONNECTIONS: Final = """
 SELECT pid FROM pg_stat_activity
@@ -61,7 +61,15 @@ class Round(NamedTuple):
 type Load = BatchLoad | CrowdLoad
 
 
-async def decisions_round(server: EmbeddedPostgres, folder: Path, random: Random, seconds: float, **given: Any) -> Round:
+async def decisions_round(
+    server: EmbeddedPostgres,
+    folder: Path,
+    random: Random,
+    seconds: float,
+    *,
+    serves_s_max: float = _QUOTES_SERVE_S_MAX,
+    **given: Any,
+) -> Round:
     """Promises R1 and R3 for batches of quotes."""
     done: Counter[str] = Counter()
     load: BatchLoad | None = None
@@ -70,7 +78,7 @@ async def decisions_round(server: EmbeddedPostgres, folder: Path, random: Random
         return 0 if load is None else load.under_way[port]
 
     async with Herd(
-        folder, size=_HERD, random=random, serves_s_max=_QUOTES_SERVE_S_MAX, under_way=under_way, database_url=server.url, **given
+        folder, size=_HERD, random=random, serves_s_max=serves_s_max, under_way=under_way, database_url=server.url, **given
     ) as herd:
         load = BatchLoad(herd.ports, clients=_BUYERS, random=random)
         await _strike(server, herd, load, random, seconds, done)
@@ -82,7 +90,13 @@ async def decisions_round(server: EmbeddedPostgres, folder: Path, random: Random
 
 
 async def holds_round(
-    server: EmbeddedPostgres, folder: Path, random: Random, seconds: float, *, program: Callable[[], int] = serve_holds
+    server: EmbeddedPostgres,
+    folder: Path,
+    random: Random,
+    seconds: float,
+    *,
+    serves_s_max: float = _HOLDS_SERVE_S_MAX,
+    program: Callable[[], int] = serve_holds,
 ) -> Round:
     """Promises R2 and R3 for holds on a few meters that everybody wants."""
     done: Counter[str] = Counter()
@@ -97,7 +111,7 @@ async def holds_round(
         folder,
         size=_HERD,
         random=random,
-        serves_s_max=_HOLDS_SERVE_S_MAX,
+        serves_s_max=serves_s_max,
         under_way=under_way,
         database_url=server.url,
         program=program,
@@ -105,8 +119,9 @@ async def holds_round(
         load = CrowdLoad(herd.ports, caps, clients=_SHOPPERS, seed=random.getrandbits(32), pause_s=_PAUSE_UNANSWERED_S)
         await _strike(server, herd, load, random, seconds, done)
         stored = await stored_holds(server.url)
-        filled = await load.fill()
-    found, drift = check(load.sent, stored, caps), await count_drift(server.url)
+        found = check(load.sent, stored, caps)
+        filled = await load.fill() if found.is_kept else {}
+    drift = await count_drift(server.url)
     await _forget(server.url)
     refused = sum(event.said == "limit_reached" for event in load.sent)
     done += Counter(answered=len(load.sent), taken=len(stored), refused=refused, resent=load.unanswered, meters=len(caps))
@@ -119,8 +134,8 @@ async def _strike(server: EmbeddedPostgres, herd: Herd, load: Load, random: Rand
     began_s = time.monotonic()
     herd.kill_on()
     try:
-        while time.monotonic() < began_s + seconds:
-            await asyncio.sleep(random.uniform(*_PAUSE_S))
+        while (left_s := began_s + seconds - time.monotonic()) > 0:
+            await asyncio.sleep(min(random.uniform(*_PAUSE_S), left_s))
             herd.check()
             load.check()
             [kind] = random.choices(list(_STRIKES), list(_STRIKES.values()))
