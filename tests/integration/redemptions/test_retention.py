@@ -97,7 +97,7 @@ async def test_what_a_removed_hold_used_is_used_still_and_never_given_again(
 
         assert await count_of(connection, "holds") == 0
         assert await meter(connection, "kept/uses") == (1, 0, 1)
-        for late in (confirm(hold_id), release(hold_id), give_back(hold_id, **{"1": 1000})):
+        for late in (confirm(hold_id), release(hold_id), give_back(hold_id, key=None, a=1000)):
             with pytest.raises(NotFound, match="no such hold"):
                 await lanes.changing.answer(late)
         with pytest.raises(QuoteExpired):
@@ -178,7 +178,8 @@ async def test_the_meter_of_a_past_window_goes_with_the_last_hold_that_used_it(
             )
         await lanes.holding.answer(hold(await quote(connection, draw("promotions/q/uses/week/2024-02-26")), "o-3"))
     await connection.execute(
-        "UPDATE holds SET created_at = created_at - interval '401 days', changed_at = changed_at - interval '401 days' WHERE order_id = 'o-1'"
+        "UPDATE holds SET created_at = created_at - $1::interval, changed_at = changed_at - $1::interval WHERE order_id = 'o-1'",
+        timedelta(days=401),
     )
 
     assert await forget(connection, retention_days=400) == (1, 0)
