@@ -181,7 +181,9 @@ def work(settings: Settings, _: argparse.Namespace) -> int:
         # It acknowledges nothing to anybody, so it may work on a server that may lose commits.
         with contextlib.suppress(DatabaseUnreachable):
             asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=False))
-        worker = Worker(database, retention_days=settings.decision_retention_days)
+        worker = Worker(
+            database, retention_days=settings.decision_retention_days, hold_retention_days=settings.hold_retention_days
+        )
         config = uvicorn.Config(
             create_worker_app(worker),
             loop="uvloop",

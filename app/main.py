@@ -56,6 +56,7 @@ from app.redemptions.plain import PlainHolds
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
+from app.redemptions.retention import forget
 from app.redemptions.router import holds_router
 from app.releases import routers as releases
 from app.resources.control import Control
@@ -293,8 +294,9 @@ class Service:
             connection = await self.database.connect(application="centwise upkeep")
             try:
                 done = await keep_up(connection, datetime.now(UTC), retention_days=self.settings.decision_retention_days)
-                if any(done):
-                    _log.info("upkeep", **done._asdict())
+                forgotten = await forget(connection, retention_days=self.settings.hold_retention_days)
+                if any((*done, *forgotten)):
+                    _log.info("upkeep", **done._asdict(), **forgotten._asdict())
             finally:
                 connection.terminate()
             await asyncio.sleep(UPKEEP_SECONDS)

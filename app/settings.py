@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     signing_keys: SecretStr | None = Field(None, description="kid:secret,kid:secret; the first one signs, all verify")
     signing_keys_file: Path | None = Field(None, description="the same, a key a line; read again when it changes")
     decision_retention_days: int = Field(400, ge=IDEMPOTENCY_DAYS, description="and replies under an Idempotency-Key as long")
+    hold_retention_days: int = Field(400, ge=31, description="holds that were used, and what was returned of them")
     lane_rows: int = Field(8192, ge=1, description="baskets that may wait; beyond it 503")
     lane_bytes: int = Field(64 << 20, ge=1 << 16)
     lane_batch_rows: int = Field(512, ge=1)

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from app.db.engine import Database, report_loop_error, within
 from app.db.upkeep import keep_up
 from app.metrics import Metrics
+from app.redemptions.retention import forget
 from app.redemptions.upkeep import Drift, find_drift
 from app.web.logs import failure_notes
 
@@ -54,10 +55,11 @@ def rest_s(ran_s: float, *, at_least_s: float) -> float:
 class Worker:
     """The jobs of one process, and what their last rounds came to."""
 
-    def __init__(self, database: Database, *, retention_days: int) -> None:
+    def __init__(self, database: Database, *, retention_days: int, hold_retention_days: int) -> None:
         self.metrics = Metrics()
         self._database = database
         self._retention_days = retention_days
+        self._hold_retention_days = hold_retention_days
         self._note_failure = failure_notes(self.metrics)
         self._adrift: list[Drift] = []
         self._drift_at_s: float | None = None
@@ -103,8 +105,9 @@ class Worker:
 
     async def _keep_up(self, connection: asyncpg.Connection) -> None:
         done = await keep_up(connection, datetime.now(UTC), retention_days=self._retention_days)
-        if any(done):
-            _log.info("upkeep", **done._asdict())
+        forgotten = await forget(connection, retention_days=self._hold_retention_days)
+        if any((*done, *forgotten)):
+            _log.info("upkeep", **done._asdict(), **forgotten._asdict())
 
     async def _repeat(self, job: Job) -> None:
         while True:

@@ -220,6 +220,16 @@ meters = Table(
     Index("meters_of_all", "id", postgresql_where=text("customer IS NULL")),
 )
 
+# What of `used` is of holds that are not kept any more.
+meters_forgotten = Table(
+    "meters_forgotten",
+    metadata,
+    Column("id", Text(collation="C"), nullable=False),
+    Column("used", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", name="meters_forgotten_pkey"),
+    CheckConstraint("used >= 0", name="meters_forgotten_used"),
+)
+
 # What an order has taken of meters for a quote; distributed by its quote. `meters` and `amounts` are what it took, `detail` the shares of the
 # lines in that, `reply` exactly the bytes sent.
 holds = Table(

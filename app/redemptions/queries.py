@@ -125,21 +125,71 @@ ON CONFLICT DO NOTHING
 RETURNING key
 """
 
-# What meters say, against what holds and returns add up to.
+# What meters say, against what holds, returns and holds that are not kept any more add up to.
 DRIFT: Final = """
 WITH taken AS (
   SELECT one.meter, sum(one.amount) FILTER (WHERE state = 'held') AS held, sum(one.amount) FILTER (WHERE state = 'used') AS used
   FROM holds, unnest(meters, amounts) AS one (meter, amount) WHERE state <> 'released' GROUP BY one.meter
 ), back AS (
   SELECT one.meter, sum(one.amount) AS returned FROM returns, unnest(meters, amounts) AS one (meter, amount) GROUP BY one.meter
+), added AS (
+  SELECT coalesce(taken.meter, forgotten.id) AS meter, coalesce(taken.held, 0)::bigint AS held,
+         (coalesce(taken.used, 0) + coalesce(forgotten.used, 0) - coalesce(back.returned, 0))::bigint AS used
+  FROM taken FULL JOIN meters_forgotten AS forgotten ON forgotten.id = taken.meter
+  LEFT JOIN back ON back.meter = coalesce(taken.meter, forgotten.id)
 )
-SELECT coalesce(meters.id, taken.meter) AS id, coalesce(meters.held, 0) AS held, coalesce(taken.held, 0)::bigint AS held_by_holds,
-       coalesce(meters.used, 0) AS used, (coalesce(taken.used, 0) - coalesce(back.returned, 0))::bigint AS used_by_holds
-FROM meters FULL JOIN taken ON taken.meter = meters.id LEFT JOIN back ON back.meter = coalesce(meters.id, taken.meter)
-WHERE coalesce(meters.held, 0) <> coalesce(taken.held, 0)
-   OR coalesce(meters.used, 0) <> coalesce(taken.used, 0) - coalesce(back.returned, 0)
+SELECT coalesce(meters.id, added.meter) AS id, coalesce(meters.held, 0) AS held, coalesce(added.held, 0) AS held_by_holds,
+       coalesce(meters.used, 0) AS used, coalesce(added.used, 0) AS used_by_holds
+FROM meters FULL JOIN added ON added.meter = meters.id
+WHERE coalesce(meters.held, 0) <> coalesce(added.held, 0) OR coalesce(meters.used, 0) <> coalesce(added.used, 0)
 ORDER BY 1
 """
+
+CLOCK: Final = "SELECT clock_timestamp()"
+
+# A hold is changed after it was created, so that the first condition follows from the second; there is an index for it. $1 is not after $2.
+OLD_HOLDS: Final = """
+SELECT id FROM holds
+WHERE created_at < $2 AND (state = 'used' AND changed_at < $1 OR state = 'released' AND changed_at < $2) LIMIT $3
+"""
+
+# What was used or released stays that.
+LOCK_OLD_HOLDS: Final = "SELECT id FROM holds WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED"
+
+# In order of id, so that those who do this at once do not wait for one another in a circle.
+FORGET_USED: Final = """
+INSERT INTO meters_forgotten AS forgotten (id, used)
+SELECT one.meter, sum(one.amount)::bigint FROM (
+  SELECT unnest(meters) AS meter, unnest(amounts) AS amount FROM holds WHERE id = ANY($1::uuid[]) AND state = 'used'
+  UNION ALL SELECT unnest(meters), -unnest(amounts) FROM returns WHERE hold_id = ANY($1::uuid[])
+) AS one
+GROUP BY one.meter HAVING sum(one.amount) <> 0 ORDER BY one.meter COLLATE "C"
+ON CONFLICT (id) DO UPDATE SET used = forgotten.used + excluded.used
+"""
+
+REMOVE_RETURNS: Final = "DELETE FROM returns WHERE hold_id = ANY($1::uuid[])"
+
+REMOVE_HOLDS: Final = "DELETE FROM holds WHERE id = ANY($1::uuid[])"
+
+# The pattern finds what may be of a window; what is one, its id tells to who reads it.
+OLD_METERS: Final = """
+SELECT id FROM meters LEFT JOIN meters_forgotten AS forgotten USING (id)
+WHERE meters.held = 0 AND meters.used = coalesce(forgotten.used, 0)
+  AND id ~ '/(day|week|month)/[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND right(id, 10) < $1::text
+LIMIT $2
+"""
+
+LOCK_OLD_METERS: Final = """
+SELECT id FROM meters WHERE id = ANY($1::text[]) AND held = 0 ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+
+REMOVE_METERS: Final = """
+DELETE FROM meters
+WHERE id = ANY($1::text[]) AND held = 0 AND used = coalesce((SELECT used FROM meters_forgotten AS one WHERE one.id = meters.id), 0)
+RETURNING id
+"""
+
+REMOVE_FORGOTTEN: Final = "DELETE FROM meters_forgotten WHERE id = ANY($1::text[])"
 
 TAKEN: Final = "SELECT id, cap_wanted AS cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
 

@@ -13,6 +13,7 @@ DISTRIBUTED: Final[Mapping[str, tuple[str, str]]] = {
     "holds": ("quote_id", "quote"),
     "returns": ("hold_id", "hold"),
     "meters": ("id", "meter"),
+    "meters_forgotten": ("id", "meter"),
     "point_grants": ("customer", "customer"),
     "sales": ("sku", "sku"),
     "signal_facts": ("sku", "sku"),

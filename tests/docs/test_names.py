@@ -83,7 +83,7 @@ def test_the_table_of_settings_is_whole_and_has_the_real_defaults() -> None:
 
 def test_the_tables_of_metrics_are_the_real_ones(service: Service) -> None:
     real = real_metrics(service.metrics)
-    of_worker = real_metrics(Worker(service.database, retention_days=400).metrics)
+    of_worker = real_metrics(Worker(service.database, retention_days=400, hold_retention_days=400).metrics)
 
     shown = {code_in(name)[0]: meaning for name, _, meaning in rows(DOCS / "operating.md", "metric")}
     shown_of_worker = {code_in(name)[0]: meaning for name, _, meaning in rows(DOCS / "operating.md", "metric of the worker")}

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from app.db.engine import Database
-from app.db.upkeep import keep_up
 from app.errors import IdempotencyMismatch, NotFound
 from app.redemptions.entries import Answer, Key
 from app.redemptions.problems import (
@@ -24,6 +23,7 @@ from app.redemptions.problems import (
 )
 from app.redemptions.protocol import Amount
 from app.redemptions.records import new_id
+from app.redemptions.retention import forget
 from app.redemptions.upkeep import find_drift, sweep
 from tests.redemptions_support import (
     body,
@@ -236,11 +236,13 @@ async def test_holds_that_were_given_back_are_removed_after_a_month_and_no_other
         released, used, still, kept = [id_of(await lanes.holding.answer(hold(each, f"o-{n}"))) for n, each in enumerate(quotes)]
         await lanes.changing.answer(release(released))
         await lanes.changing.answer(confirm(used, "o-1"))
-        await connection.execute("UPDATE holds SET created_at = created_at - interval '32 days'")
+        await connection.execute(
+            "UPDATE holds SET created_at = created_at - interval '32 days', changed_at = changed_at - interval '32 days'"
+        )
         await lanes.changing.answer(release(kept))
         await connection.execute("UPDATE holds SET created_at = created_at + interval '2 days' WHERE id = $1", kept)
 
-    assert (await keep_up(connection, datetime.now(UTC), retention_days=400)).holds_removed == 1
+    assert (await forget(connection, retention_days=400)).holds_removed == 1
     assert {row["id"] for row in await connection.fetch("SELECT id FROM holds")} == {used, still, kept}
 
 

@@ -71,7 +71,7 @@ def test_a_meter_that_lost_a_use_is_counted_and_named(database: Database, tmp_pa
 
 async def test_what_lanes_are_just_storing_is_no_drift(database: Database) -> None:
     connection: asyncpg.Connection = await database.connect()
-    worker = Worker(database, retention_days=400)
+    worker = Worker(database, retention_days=400, hold_retention_days=400)
     buying = asyncio.create_task(take(database, count=60))
     found = []
     while not buying.done():
