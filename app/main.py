@@ -418,6 +418,8 @@ def create_api(service: Service) -> FastAPI:
         openapi_tags=[{"name": name, "description": description} for name, description in TAGS.items()],
         lifespan=lifespan,
         redirect_slashes=False,
+        # Its own telling would begin by itself, twice what app.tracing tells and messages of failures too, wherever OTEL_* names a collector.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
         # Served by add_docs_page.

@@ -1,6 +1,6 @@
 """Tracing by OpenTelemetry: the spans of requests and of the batches that they wait in, sent to a collector.
 
-Needs the extra `tracing`; imported by nobody while tracing is off. Spans are kept in memory and exported by a thread of their own, which loses
+Needs the extra `tracing`; nobody imports it while tracing is off. Spans are kept in memory and exported by a thread of their own, which loses
 them, and nothing else, when the collector is away.
 """
 

@@ -11,9 +11,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Told(NamedTuple):
-    """A span, and the name of the service that told it."""
+    """A span, the name of the service that told it, and the part of the service that made it."""
 
     service: str
+    by: str
     span: Span
 
     @property
@@ -27,6 +28,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.told: list[Told] = []
+        self.paths: set[str] = set()
         self.endpoint = ""
 
     def named(self, name: str) -> list[Told]:
@@ -41,11 +43,16 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
+            collector.paths.add(self.path)
+            if self.path != "/v1/traces":
+                self.send_error(404)
+                return
             request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
             for resource in request.resource_spans:
                 [service] = [one.value.string_value for one in resource.resource.attributes if one.key == "service.name"]
-                collector.told += [Told(service, span) for scope in resource.scope_spans for span in scope.spans]
+                collector.told += [
+                    Told(service, scope.scope.name, span) for scope in resource.scope_spans for span in scope.spans
+                ]
             body = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
@@ -53,7 +60,7 @@ def collecting() -> Iterator[Collector]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
