@@ -30,7 +30,6 @@ from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
 from app.main import Service, create_app
-from app.quotes.front import FrontTable
 from app.quotes.replay import ReplayReport
 from app.redemptions.upkeep import Drift, find_drift
 from app.settings import Settings, SettingsError
@@ -48,7 +47,7 @@ from app.web.keys import (
     rotate_key,
 )
 from app.web.logs import configure_logs
-from app.web.server import LeavingServer
+from app.web.server import Door, LeavingServer
 from app.worker import Worker, create_worker_app
 
 _SHOWN: Final = 20
@@ -365,7 +364,7 @@ def _make_checked_server(settings: Settings, database: Database) -> uvicorn.Serv
     return make_server(settings, create_app(settings, database=database))
 
 
-def make_server(settings: Settings, app: FrontTable) -> uvicorn.Server:
+def make_server(settings: Settings, app: Door) -> uvicorn.Server:
     """uvicorn as we run it: uvloop and httptools within bounds, no access log, no headers that nobody needs."""
     return LeavingServer(
         uvicorn.Config(

@@ -6,18 +6,15 @@ The only reader of settings beside the command line. Nothing here decides anythi
 import asyncio
 import contextlib
 import gc
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import asyncpg
 import structlog
 from fastapi import FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
 
 from app.catalog import routers as catalog
 from app.catalog.bulk import bulk_router
@@ -60,7 +57,7 @@ from app.redemptions.retention import forget
 from app.redemptions.router import holds_router
 from app.releases import routers as releases
 from app.resources.control import Control
-from app.settings import Settings
+from app.settings import PREFIX, Settings, SettingsError
 from app.signals import routers as signals
 from app.web.access import Access
 from app.web.admission import Admission
@@ -70,30 +67,20 @@ from app.web.gate import Gate
 from app.web.keys import keys_router
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
-from app.web.openapi import describe_problems
+from app.web.openapi import ABOUT, TAGS, describe_problems
+from app.web.operations import add_operations
 from app.web.problems import install_problem_handlers
 from app.web.quotas import Limits, Quotas
 from app.web.routing import check_routes
+from app.web.server import Door
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 ISSUER: Final = "centwise"
 UPKEEP_SECONDS: Final = 3600.0
 _ANY_AGE_S: Final = 10**10
 RETRY_SECONDS: Final = 1.0
-_ABOUT: Final = """Amounts are integers in minor units of the currency; unit prices, quantities and percentages are decimal strings, unit prices in
-minor units. Errors are `application/problem+json` (RFC 9457). Requests with fields or parameters that an operation does not have are refused;
-replies may gain fields. Every operation that changes something takes an `Idempotency-Key`."""
-_TAGS: Final = {
-    "storefront": "Prices for baskets and listing pages.",
-    "decisions": "What was quoted, found again and recomputed.",
-    "holds": "What orders take of limits, budgets and stock, and give back.",
-    "catalog": "Products, prices, strategies, bounds and the calculation policy.",
-    "promotions": "Promotions, the codes that unlock them, and campaigns.",
-    "import and export": "The same in bulk.",
-    "releases": "Drafts that are published together, rollback, and who changed what.",
-    "signals": "Facts that prices are calculated from, and what was sold.",
-    "keys": "Who may do what.",
-    "operations": "For the platform.",
-}
 _log = structlog.get_logger(__name__)
 
 
@@ -105,6 +92,7 @@ class Service:
         self.database = database
         self.metrics = Metrics(channel_room=settings.metric_channels)
         self.note_failure = failure_notes(self.metrics)
+        self.tracing = open_tracing() if settings.tracing else None
         self.pulse = Pulse(database, changed=self._note_pulse)
         self.engine = database.engine(self.pulse.connect)
         key_limits = Limits(settings.key_requests_per_second, settings.key_burst, settings.key_concurrent)
@@ -155,6 +143,7 @@ class Service:
             quote_ttl_s=settings.quote_ttl_seconds,
             clock=clock,
             spool=self.spool if is_spooling else None,
+            traces=None if self.tracing is None else self.tracing.lane("quotes"),
         )
         self.previews = PreviewLane(
             pricing=pricing, limits=limits, quote_ttl_s=settings.quote_ttl_seconds, clock=clock, metrics=self.metrics
@@ -178,7 +167,11 @@ class Service:
         self.drawing = QuotedDraws()
         self.holder.watch(self.drawing.follow)
         self.redemptions = Redemptions(
-            self.connect_durable, find_draws=self.drawing.find, flush_s=settings.flush_seconds, metrics=self.metrics
+            self.connect_durable,
+            find_draws=self.drawing.find,
+            flush_s=settings.flush_seconds,
+            metrics=self.metrics,
+            tracing=self.tracing,
         )
         self.admission = Admission(target_s=settings.wait_ms / 1000, metrics=self.metrics)
         self.admission.add_lane("quotes", lambda: self.lane.expected_wait_s)
@@ -280,6 +273,8 @@ class Service:
         self.counters.close()
         await self.refresher.close()
         await self.engine.dispose()
+        if self.tracing is not None:
+            await self.tracing.stop()
 
     async def _prepare_database(self) -> None:
         connection = await self.connect_durable()
@@ -369,6 +364,20 @@ class Service:
         gauge("pricing_memo_entries", "What is remembered for the book in force, by what it is.", self._memo_sizes, label="of")
         gauge("pricing_pool_connections", "Pooled connections by state.", lambda: pool_usage(self.engine), label="state")
 
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests should be sent here, and what people may want to know about it."""
+        status = self.refresher.status
+        is_leaving = self.gate.is_leaving
+        ready = self.holder.version is not None and not is_leaving
+        return ready, {
+            "status": "ready" if ready else "stopping" if is_leaving else "not ready",
+            "version": self.holder.version,
+            "database_version": status.database_version,
+            "database": "reachable" if self.pulse.is_up else "away",
+            "problem": status.problem,
+            "signing_keys": self.keys.kids,
+        }
+
     def _book_in_force(self) -> PriceBook | None:
         held = self.holder.held()
         return None if held is None else held.book
@@ -404,13 +413,15 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPI(
         title="Centwise",
         summary="Dynamic pricing that is exact, fast and explains each cent.",
-        description=_ABOUT,
+        description=ABOUT,
         version="1",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         servers=[{"url": "/"}],
-        openapi_tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
+        openapi_tags=[{"name": name, "description": description} for name, description in TAGS.items()],
         lifespan=lifespan,
         redirect_slashes=False,
+        # Its own telling would begin by itself, twice what app.tracing tells and messages of failures too, wherever OTEL_* names a collector.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
         separate_input_output_schemas=False,
         # Served by add_docs_page.
@@ -445,17 +456,29 @@ def create_api(service: Service) -> FastAPI:
     ):
         api.include_router(router)
     declare_structs(api)
-    add_operations(api, service)
+    add_operations(api, readiness=service.readiness, figures=service.metrics)
     add_docs_page(api)
     check_routes(api)
     return api
 
 
-def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> FrontTable:
+def open_tracing() -> "Tracing":
+    """What sends spans, which is imported only here. Raises SettingsError."""
+    try:
+        from app.tracing import Tracing  # noqa: PLC0415 - not there without its extra, and not free
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"{PREFIX}TRACING needs the extra `tracing`: there is no {error.name}") from None
+    try:
+        return Tracing()
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> Door:
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
     holds = service.plain_holds
-    return FrontTable(
+    front = FrontTable(
         Access(create_api(service), service.metrics, admission=service.admission),
         service.front,
         gate=service.gate,
@@ -464,36 +487,8 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
         read_s=settings.read_seconds,
         beside=(Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),),
     )
+    if service.tracing is None:
+        return front
+    from app.web.traced import TracedDoor  # noqa: PLC0415 - as above
 
-
-def add_operations(api: FastAPI, service: Service) -> None:
-    """`/livez`, `/readyz`, `/metrics`: for the platform, without a key."""
-
-    @api.get("/livez", tags=["operations"], operation_id="livez", summary="Whether the process answers")
-    async def livez() -> dict[str, str]:
-        """The process answers. It says nothing about the database: restarting us would not bring that back."""
-        return {"status": "alive"}
-
-    @api.get(
-        "/readyz", tags=["operations"], operation_id="readyz", summary="Whether to send requests here", response_class=Response
-    )
-    async def readyz(_: Request) -> Response:
-        """Whether requests should be sent here: a price book is in force, and the process is not stopping. The rest of the reply is for people."""
-        status = service.refresher.status
-        is_leaving = service.gate.is_leaving
-        ready = service.holder.version is not None and not is_leaving
-        report = {
-            "status": "ready" if ready else "stopping" if is_leaving else "not ready",
-            "version": service.holder.version,
-            "database_version": status.database_version,
-            "database": "reachable" if service.pulse.is_up else "away",
-            "problem": status.problem,
-            "signing_keys": service.keys.kids,
-        }
-        return Response(json.dumps(report), 200 if ready else 503, media_type="application/json")
-
-    @api.get("/metrics", tags=["operations"], operation_id="metrics", summary="Figures for Prometheus", response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus's text format."""
-        text = await asyncio.to_thread(service.metrics.render)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return TracedDoor(front, service.tracing)

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     flush_seconds: float = Field(1.0, gt=0, description="time one batch has to be stored before it is answered 503")
 
     metric_channels: int = Field(20, ge=0, le=200)
+    tracing: bool = Field(False, description="send spans by OpenTelemetry; needs the extra tracing")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

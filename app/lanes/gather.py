@@ -5,11 +5,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from app.errors import InternalError, Unavailable
+
+if TYPE_CHECKING:
+    from app.tracing import BatchTrace, LaneTraces
 
 # Answering this many takes the loop about a millisecond.
 _CALLED_AT_ONCE: Final = 64
@@ -27,7 +30,7 @@ type Rest = Awaitable[None]
 class Batch[E]:
     """Entries that are worked on together. Whoever waits for one of them awaits `done`, or is called, and then looks at his entry."""
 
-    __slots__ = ("calls", "done", "entries", "line_count", "octets", "opened_s")
+    __slots__ = ("calls", "done", "entries", "line_count", "octets", "opened_s", "trace")
 
     def __init__(self, opened_s: float, loop: asyncio.AbstractEventLoop) -> None:
         self.entries: list[E] = []
@@ -36,6 +39,7 @@ class Batch[E]:
         self.opened_s = opened_s
         self.done = _Done(loop=loop)
         self.calls: list[Callable[[], None]] = []
+        self.trace: BatchTrace | None = None
 
 
 class _Done(asyncio.Future[None]):
@@ -66,6 +70,7 @@ class Gather[E]:
         octets_max: int,
         batch_rows_max: int,
         batch_lines_max: int,
+        traces: "LaneTraces | None" = None,
     ) -> None:
         self._work = work
         self._fail = fail
@@ -73,6 +78,7 @@ class Gather[E]:
         self._octets_max = octets_max
         self._batch_rows_max = batch_rows_max
         self._batch_lines_max = batch_lines_max
+        self._traces = traces
         self._queue: deque[Batch[E]] = deque()
         self._rows = 0
         self._octets = 0
@@ -134,6 +140,8 @@ class Gather[E]:
             self._wake()
         elif len(batch.entries) < _AHEAD_ROWS <= len(batch.entries) + len(entries):
             self._wake()
+        if self._traces is not None:
+            batch.trace = self._traces.join(batch.trace)
         batch.entries += entries
         batch.line_count += line_count
         batch.octets += octets
@@ -169,10 +177,14 @@ class Gather[E]:
             batch = self._queue.popleft()
             self._is_ahead = True
             rest: Rest | None = None
+            if batch.trace is not None:
+                batch.trace.mark("gather")
             try:
                 rest = await self._work(batch)
             except Exception:  # noqa: BLE001
                 self._fail_all(batch)
+            if batch.trace is not None:
+                batch.trace.mark("price")
             self._ready.put_nowait((batch, rest))
 
     def _is_time(self) -> bool:
@@ -190,10 +202,14 @@ class Gather[E]:
             if rest is not None:
                 self._is_finishing = True
                 self._wake()
+                if batch.trace is not None:
+                    batch.trace.mark("wait")
                 try:
                     await rest
                 except Exception:  # noqa: BLE001
                     self._fail_all(batch)
+                if batch.trace is not None:
+                    batch.trace.mark("store")
                 self._is_finishing = False
             self._wake()
             self._rows -= len(batch.entries)
@@ -207,10 +223,14 @@ class Gather[E]:
             task = self._loop.create_task(self._call(batch.calls))
             answering.add(task)
             task.add_done_callback(answering.discard)
+            if batch.trace is not None:
+                batch.trace.end(entries=len(batch.entries))
         await asyncio.gather(*answering)
 
     def _fail_all(self, batch: Batch[E]) -> None:
         # The batch is answered and the next one is worked on: a worker that dies answers nobody ever again.
+        if batch.trace is not None:
+            batch.trace.has_failed = True
         _log.error("batch_failed", entries=len(batch.entries), traceback=traceback.format_exc())
         for entry in batch.entries:
             self._fail(entry, InternalError())

@@ -30,7 +30,7 @@ from app.errors import (
 from app.metrics import Metrics
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
-from app.web.direct import Exchange
+from app.web.direct import Replying
 from app.web.gate import Gate, refusal_lines
 from app.web.problems import MEDIA_TYPE, problem_bytes
 from app.web.quotas import Quota, counted
@@ -176,6 +176,7 @@ class FrontTable:
         if scope["type"] != "http" or scope["method"] != "POST" or (endpoint := self._table.get(scope["path"])) is None:
             await self._app(scope, receive, send)
             return
+        scope["centwise.route"] = endpoint.path
         began_s = time.perf_counter()
         request_id = _sent_request_id(scope) or self._made_request_id()
         try:
@@ -185,14 +186,15 @@ class FrontTable:
             if reply.is_replay:
                 headers.append(_REPLAYED)
         except Exception as error:  # noqa: BLE001 - what is no problem of ours is logged there and answered as an internal error
-            status, body, headers = self._refusal(error, request_id)
+            # What the context says of the request is in lines of the log already.
+            status, body, headers = self._refusal(error, request_id, {})
         finally:
             self._seconds[endpoint.path].observe(time.perf_counter() - began_s)
         self._requests[endpoint.path, status // 100].n += 1
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take a plain request of a caller that is known; it is answered when its batch is done."""
         began_s = time.perf_counter()
         endpoint = self._direct[path]
@@ -218,7 +220,7 @@ class FrontTable:
             quota.enter()
         return True
 
-    def _refuse(self, exchange: Exchange, path: str, refusal: TooManyRequests) -> None:
+    def _refuse(self, exchange: Replying, path: str, refusal: TooManyRequests) -> None:
         """Send away whose key has had enough, at the pace that the gate has for that."""
         headers, body = refusal_lines(refusal, pause_s=exchange.pause())
         self._requests[path, 4].n += 1
@@ -239,7 +241,7 @@ class FrontTable:
             if is_replay:
                 headers += b"%s: %s\r\n" % _REPLAYED
         except Exception as error:  # noqa: BLE001 - as in __call__
-            status, body, fields = self._refusal(error, request_id)
+            status, body, fields = self._refusal(error, request_id, taken.exchange.log_fields)
             headers = b"".join([b"%s: %s\r\n" % field for field in fields])
         self._seconds[taken.path].observe(time.perf_counter() - taken.began_s)
         self._requests[taken.path, status // 100].n += 1
@@ -248,23 +250,25 @@ class FrontTable:
     def _made_request_id(self) -> bytes:
         return b"%s-%x" % (self._process, next(self._ids))
 
-    def _refusal(self, error: Exception, request_id: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    def _refusal(
+        self, error: Exception, request_id: bytes, log_fields: Mapping[str, str]
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         """Status, body and headers."""
-        problem = self._problem(error, request_id)
+        problem = self._problem(error, {"request_id": request_id.decode(), **log_fields})
         body = problem_bytes(problem)
         headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
         headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
         return problem.status, body, headers
 
-    def _problem(self, error: Exception, request_id: bytes) -> Problem:
+    def _problem(self, error: Exception, log_fields: Mapping[str, str]) -> Problem:
         if isinstance(error, Problem):
             problem = error
             if problem.status >= 500:
-                _log.warning("request", request_id=request_id.decode(), problem=problem.slug, detail=problem.detail)
+                _log.warning("request", problem=problem.slug, detail=problem.detail, **log_fields)
         else:
             problem = InternalError("The request failed. It was our fault and is in the log with this request id.")
             text = "".join(traceback.format_exception(error))
-            _log.error("request failed", request_id=request_id.decode(), traceback=text)
+            _log.error("request failed", traceback=text, **log_fields)
         self._metrics.request_errors.at(problem.slug).n += 1
         return problem
 
@@ -277,7 +281,7 @@ class _Taken:
     def __init__(
         self,
         table: FrontTable,
-        exchange: Exchange,
+        exchange: Replying,
         path: str,
         reply_of: Callable[[Any], tuple[int, bytes, bool]],
         sent_request_id: bytes | None,

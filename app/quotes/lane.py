@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -22,6 +22,9 @@ from app.quotes.pricing_pass import Answered, Entry, Pricing
 from app.quotes.spool import Spool, told_locally
 from app.quotes.store import Claim, DecisionStore, Earlier
 from app.quotes.tokens import KeyRing
+
+if TYPE_CHECKING:
+    from app.tracing import LaneTraces
 
 # Composing this many replies takes the loop one or two milliseconds.
 _DECIDED_AT_ONCE: Final = 128
@@ -53,6 +56,7 @@ class QuoteLane:
         quote_ttl_s: int,
         clock: IssueClock,
         spool: Spool | None = None,
+        traces: "LaneTraces | None" = None,
     ) -> None:
         self._pricing = pricing
         self._store = store
@@ -70,6 +74,7 @@ class QuoteLane:
             octets_max=limits.octets_max,
             batch_rows_max=limits.batch_rows_max,
             batch_lines_max=limits.batch_lines_max,
+            traces=traces,
         )
 
     @property

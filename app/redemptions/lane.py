@@ -7,7 +7,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import asyncpg
 import structlog
@@ -19,6 +19,9 @@ from app.lanes.own_connection import RETRY_PAUSE_S, OwnConnection
 from app.metrics import Metrics
 from app.redemptions.entries import Answer, Entry, fail
 from app.redemptions.keys import Raced, answer_twin
+
+if TYPE_CHECKING:
+    from app.tracing import LaneTraces
 
 ROWS_MAX: Final = 8192
 BATCH_ROWS_MAX: Final = 512
@@ -53,6 +56,7 @@ class RedemptionLane[E: Entry]:
         *,
         flush_s: float,
         metrics: Metrics,
+        traces: "LaneTraces | None" = None,
     ) -> None:
         self._name = name
         self._work = work
@@ -66,6 +70,7 @@ class RedemptionLane[E: Entry]:
             octets_max=_OCTETS_MAX,
             batch_rows_max=BATCH_ROWS_MAX,
             batch_lines_max=BATCH_ROWS_MAX,
+            traces=traces,
         )
 
     @property

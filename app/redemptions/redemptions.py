@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import structlog
@@ -15,6 +15,9 @@ from app.redemptions.lane import RedemptionLane
 from app.redemptions.taking import Taking
 from app.redemptions.upkeep import SWEEP_S, sweep
 
+if TYPE_CHECKING:
+    from app.tracing import Tracing
+
 type Connect = Callable[[], Awaitable[asyncpg.Connection]]
 _log = structlog.get_logger(__name__)
 
@@ -22,14 +25,26 @@ _log = structlog.get_logger(__name__)
 class Redemptions:
     """Starts and stops with the service; `run_sweeper` goes beside it."""
 
-    def __init__(self, connect: Connect, *, find_draws: FindDraws, flush_s: float, metrics: Metrics) -> None:
+    def __init__(
+        self, connect: Connect, *, find_draws: FindDraws, flush_s: float, metrics: Metrics, tracing: "Tracing | None" = None
+    ) -> None:
         self._connect = connect
         self._metrics = metrics
         self.holding: Final[RedemptionLane[HoldEntry]] = RedemptionLane(
-            "holds", Taking(find_draws), self._connect_by_keys, flush_s=flush_s, metrics=metrics
+            "holds",
+            Taking(find_draws),
+            self._connect_by_keys,
+            flush_s=flush_s,
+            metrics=metrics,
+            traces=None if tracing is None else tracing.lane("holds", prices=False),
         )
         self.changing: Final[RedemptionLane[ChangeEntry]] = RedemptionLane(
-            "changes", Changing(), self._connect_by_keys, flush_s=flush_s, metrics=metrics
+            "changes",
+            Changing(),
+            self._connect_by_keys,
+            flush_s=flush_s,
+            metrics=metrics,
+            traces=None if tracing is None else tracing.lane("changes", prices=False),
         )
 
     async def _connect_by_keys(self) -> asyncpg.Connection:

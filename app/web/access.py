@@ -67,9 +67,8 @@ class Access:
                 self._count(scope, status, seconds)
                 if status >= 500 or scope["method"] not in ("GET", "HEAD"):
                     report = _log.warning if status >= 500 else _log.info
-                    report(
-                        "request", method=scope["method"], endpoint=_endpoint(scope), status=status, ms=round(seconds * 1000, 2)
-                    )
+                    ms = round(seconds * 1000, 2)
+                    report("request", method=scope["method"], endpoint=_endpoint(scope), status=status, ms=ms, **ids_of(scope))
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         endpoint = _endpoint(scope)
@@ -78,6 +77,12 @@ class Access:
         self._metrics.request_seconds.at(endpoint).observe(seconds)
         if problem := scope.get("centwise.problem"):
             self._metrics.request_errors.at(problem).n += 1
+
+
+def ids_of(scope: Scope) -> dict[str, str]:
+    """The quote and the hold that the request's path names, once it is routed."""
+    named = scope.get("path_params") or {}
+    return {name: str(named[name]) for name in ("quote_id", "hold_id") if name in named}
 
 
 def _endpoint(scope: Scope) -> str:

@@ -3,8 +3,9 @@
 A task, a scope, a cycle and their events are most of what a server spends on a small request (see docs/adr/0010-a-direct-path.md).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ class _NobodyWaits:
         pass
 
 
+class Replying(Protocol):
+    """What whoever takes a request needs of an exchange."""
+
+    @property
+    def client(self) -> Sequence[Any] | None: ...
+
+    @property
+    def log_fields(self) -> Mapping[str, str]:
+        """What lines of the log say of the request beside its id."""
+
+    def pause(self) -> float: ...
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None: ...
+
+
 class Exchange:
     """The place for the response to one request. In its connection it stands where uvicorn has its cycle.
 
@@ -32,6 +48,7 @@ class Exchange:
     more_body: Final = False
     response_started: Final = False
     message_event: Final = _NobodyWaits()
+    log_fields: Final[Mapping[str, str]] = MappingProxyType({})
 
     def __init__(self, connection: "BoundedHttpProtocol", *, keep_alive: bool = True) -> None:
         self.keep_alive = keep_alive
@@ -68,7 +85,7 @@ class Direct(Protocol):
     def direct_paths(self) -> Collection[bytes]:
         """Where: POSTs to other paths are not offered."""
 
-    def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take the request and answer it later, or leave it, which is free of effects: it then goes the ordinary way. Never raises.
 
         Names of headers are in lower case. Nothing of the request is kept here, so that its memory is soon used again.

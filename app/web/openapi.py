@@ -8,6 +8,21 @@ from fastapi import FastAPI
 from app.web.problems import MEDIA_TYPE
 from app.web.routing import api_routes, scope_guards
 
+ABOUT: Final = """Amounts are integers in minor units of the currency; unit prices, quantities and percentages are decimal strings, unit prices in
+minor units. Errors are `application/problem+json` (RFC 9457). Requests with fields or parameters that an operation does not have are refused;
+replies may gain fields. Every operation that changes something takes an `Idempotency-Key`."""
+TAGS: Final = {
+    "storefront": "Prices for baskets and listing pages.",
+    "decisions": "What was quoted, found again and recomputed.",
+    "holds": "What orders take of limits, budgets and stock, and give back.",
+    "catalog": "Products, prices, strategies, bounds and the calculation policy.",
+    "promotions": "Promotions, the codes that unlock them, and campaigns.",
+    "import and export": "The same in bulk.",
+    "releases": "Drafts that are published together, rollback, and who changed what.",
+    "signals": "Facts that prices are calculated from, and what was sold.",
+    "keys": "Who may do what.",
+    "operations": "For the platform.",
+}
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "title": "Problem",
     "description": "RFC 9457. `type` is `/problems/<slug>`; `errors` says what is wrong where, as far as it is at one place.",

@@ -7,13 +7,24 @@ import asyncio
 import signal
 import socket
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
+from app.web.direct import Direct
 from app.web.gate import Gate
 
 _LOOK_EVERY_S: Final = 0.05
+
+
+class Door(Direct, Protocol):
+    """What the server runs: an ASGI application that takes plain requests directly, and the gate before it."""
+
+    @property
+    def gate(self) -> Gate: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class LeavingServer(uvicorn.Server):

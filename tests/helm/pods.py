@@ -11,8 +11,6 @@ from tests.helm.chart import NEEDED, Object
 
 # What stands for the content of Secrets.
 SECRETS: Final[Mapping[str, str]] = {"PRICING_DATABASE_URL": "postgresql://user:password@host/name"}
-# What the chart names and the service does not have yet.
-_COMING_SETTING: Final = "PRICING_TRACING"
 # Who starts, and whether it answers HTTP.
 _ANSWERS: Final = {"serve": True, "worker": True, "migrate": False}
 _IN_PLAIN_TEXT: Final = re.compile(r"postgres(ql)?://|kid:|password", re.IGNORECASE)
@@ -132,9 +130,7 @@ def _of_environment(container: Mapping[str, Any]) -> Iterator[str]:
             yield f"{one['name']} is a secret in plain text"
     if container["name"] in commands():
         try:
-            settings = environment_of(container)
-            settings.pop(_COMING_SETTING, None)
-            Settings.from_environment(settings)
+            Settings.from_environment(environment_of(container))
         except SettingsError as error:
             yield f"the service does not start: {error}"
 

@@ -21,7 +21,7 @@ from app.quotes.lane import LaneLimits
 from app.quotes.store import Claim, DecisionStore, Outcome
 from app.web.auth import Principal
 from app.web.connections import BoundedHttpProtocol, bounded_protocol
-from app.web.direct import Exchange
+from app.web.direct import Replying
 from tests.integration.quotes.test_doors import REQUESTS
 from tests.quotes_support import Books, Caller, basket, connector, doors, encoded, house, shop_book
 
@@ -40,7 +40,7 @@ class Counting:
     def direct_paths(self) -> Collection[bytes]:
         return self._front.direct_paths
 
-    def take(self, exchange: Exchange, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         self.taken.append(self._front.take(exchange, path, headers, body))
         return self.taken[-1]
 
