@@ -10,7 +10,8 @@ BATCH_ROWS: Final = 500
 # A look may read a whole table, so one serves many batches; more than all looks of a round find is left to the next round.
 LOOK_ROWS: Final = 20_000
 LOOKS: Final = 25
-_PAUSE_S: Final = 0.02
+# Twice as long as a batch takes: half a million of each kind still fit into a round of the worker.
+_PAUSE_S: Final = 0.05
 
 type Rows = Sequence[asyncpg.Record]
 
