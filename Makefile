@@ -64,7 +64,7 @@ clean:  ## everything that was built; the data in .data stays
 
 dist/sbom.cdx.json: pyproject.toml uv.lock | $(UV)
 	mkdir -p dist
-	$(UV) export --quiet --frozen --no-dev --extra export --preview-features sbom-export --format cyclonedx1.5 --output-file $@ > /dev/null
+	$(UV) export --quiet --frozen --no-dev --extra export --extra tracing --preview-features sbom-export --format cyclonedx1.5 --output-file $@ > /dev/null
 
 # What the service needs; what else is installed stays.
 .venv/.service: pyproject.toml uv.lock | $(UV)

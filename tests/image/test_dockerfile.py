@@ -33,7 +33,7 @@ def test_what_is_installed_comes_by_hash_and_is_not_built() -> None:
     uv = (_PROJECT / ".ci" / "uv.txt").read_text()
 
     assert "--require-hashes --requirement uv.txt" in _DOCKERFILE
-    assert "uv sync --frozen --no-dev --extra export --no-install-project --no-build" in _DOCKERFILE
+    assert "uv sync --frozen --no-dev --extra export --extra tracing --no-install-project --no-build" in _DOCKERFILE
     assert "embedded" not in _DOCKERFILE
     assert uv.startswith("uv==")
     assert uv.count("--hash=sha256:") > 1

