@@ -95,7 +95,6 @@ async def _savepoint(connection: AsyncConnection, silenced: asyncio.Event) -> No
 async def _other_work(connection: AsyncConnection, silenced: asyncio.Event) -> None:
     """As a book that compiles: no statement is waited for."""
     del silenced
-    await connection.execute(text("SELECT 1"))
     await asyncio.sleep(_LONG_S)
 
 
@@ -110,6 +109,7 @@ async def test_a_transaction_ends_with_the_silence_and_the_pool_is_whole_after_i
 
         async def work() -> None:
             async with transaction(watched.engine) as connection:
+                await connection.execute(text("SELECT 1"))
                 entered.release()
                 await stage(connection, silenced)
 
