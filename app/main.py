@@ -94,7 +94,7 @@ class Service:
         self.note_failure = failure_notes(self.metrics)
         self.tracing = open_tracing() if settings.tracing else None
         self.pulse = Pulse(database, changed=self._note_pulse)
-        self.engine = database.engine(self.pulse.connect)
+        self.engine = self.pulse.engine
         key_limits = Limits(settings.key_requests_per_second, settings.key_burst, settings.key_concurrent)
         self.authenticator = Authenticator(
             self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)

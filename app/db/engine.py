@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,6 +20,10 @@ from app.errors import Unavailable
 # SQLSTATEs of a server that is stopping, starting, full, read-only after a failover, or too slow for its own limit.
 _AWAY = ("08", "57P", "53", "25006", "57014")
 _SCHEMES = {"postgresql", "postgres", "postgresql+asyncpg"}
+# What is under way in `transaction`, by engine: the bounds that `end_transactions` lets expire.
+_under_way: Final[WeakKeyDictionary[Engine, set[asyncio.Timeout]]] = WeakKeyDictionary()
+# What waits on a connection that was just terminated ends by itself, with the better reason; this is for all that waits elsewhere.
+_ENDS_BY_ITSELF_S: Final = 0.05
 
 
 class DatabaseUnreachable(Exception):
@@ -98,10 +103,25 @@ def pool_usage(engine: AsyncEngine) -> dict[str, float]:
 
 @contextlib.asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One unit of work: commits at the end, rolls back on any exception. A database that is away is `Unavailable` (503)."""
+    """One unit of work: commits at the end, rolls back on any exception. A database that is away is `Unavailable` (503).
+
+    It may take as long as it takes while the database answers. When that falls silent, `end_transactions` ends it wherever it waits: for a
+    connection of the pool, for an answer, or for a book that compiles under a lock which is lost.
+    """
+    under_way = _under_way.setdefault(engine.sync_engine, set())
+    bound = asyncio.timeout(None)
     try:
-        async with engine.begin() as connection:
-            yield connection
+        async with bound:
+            under_way.add(bound)
+            try:
+                async with engine.begin() as connection:
+                    yield connection
+            finally:
+                under_way.discard(bound)
+    except TimeoutError as error:
+        if not bound.expired():
+            raise
+        raise Unavailable("the database cannot be reached") from error
     except (DatabaseUnreachable, PoolTimeout, ConnectionError) as error:
         raise Unavailable("the database cannot be reached") from error
     except DBAPIError as error:
@@ -109,6 +129,19 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if error.connection_invalidated or state.startswith(_AWAY):
             raise Unavailable("the database cannot be reached") from error
         raise
+
+
+def end_transactions(engine: AsyncEngine) -> None:
+    """Ends what is under way in `transaction`, wherever it waits; whether a commit among them was made is not known then.
+
+    Their connections are to be terminated first, because a rollback asks the server. Called on the event loop of the transactions.
+    """
+    under_way = _under_way.get(engine.sync_engine, set())
+    expires_s = asyncio.get_running_loop().time() + _ENDS_BY_ITSELF_S
+    for bound in under_way:
+        bound.reschedule(expires_s)
+    # A bound expires once.
+    under_way.clear()
 
 
 async def within[T](connection: asyncpg.Connection, work: Awaitable[T], *, seconds: float) -> T:

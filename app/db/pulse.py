@@ -2,7 +2,8 @@
 
 A server that is frozen or behind a network that drops packets raises nothing: a query on it simply waits. One connection of its own is
 asked about four times a second. When a question stays without answer, the connections of the pool are terminated, which ends
-whatever waits on them, and new ones are refused at once until the server answers again.
+whatever waits on them, the transactions that wait for something else are ended too, and new connections are refused at once until the server
+answers again.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ from typing import Final
 from weakref import WeakSet
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db.engine import Database, DatabaseUnreachable, consume
+from app.db.engine import Database, DatabaseUnreachable, consume, end_transactions
 
 # At random within these, so that many processes do not ask, nor come back, in one instant.
 EVERY_SECONDS: Final = (0.15, 0.35)
@@ -23,7 +25,7 @@ _jitter: Final = Random()
 
 
 class Pulse:
-    """Watches one database and hands out the connections of its pool. `run` goes beside the service.
+    """Watches one database and owns the pool of connections to it, `engine`. `run` goes beside the service.
 
     `changed` is told when the server stops answering, with the reason, and when it answers again, with an empty one.
     """
@@ -33,16 +35,21 @@ class Pulse:
         self._changed = changed
         self._silence = ""
         self._pooled: WeakSet[asyncpg.Connection] = WeakSet()
+        self.engine: AsyncEngine = database.engine(self._connect)
 
     @property
     def is_up(self) -> bool:
         """Whether the server answered the last question."""
         return not self._silence
 
-    async def connect(self) -> asyncpg.Connection:
+    async def _connect(self) -> asyncpg.Connection:
         """A connection for the pool, which is terminated when the server stops answering. Raises DatabaseUnreachable."""
         self._require_up()
         connection = await self._database.connect()
+        if not self.is_up:
+            # The others were terminated while this one was being opened.
+            connection.terminate()
+        self._require_up()
         self._pooled.add(connection)
         return connection
 
@@ -62,6 +69,7 @@ class Pulse:
                     self._tell(str(error) or type(error).__name__)
                     for pooled in list(self._pooled):
                         pooled.terminate()
+                    end_transactions(self.engine)
                 else:
                     self._tell("")
                 await asyncio.sleep(_jitter.uniform(*EVERY_SECONDS))
