@@ -11,7 +11,8 @@ RUN mkdir data && python -m venv /uv && /uv/bin/python -m pip install --no-cache
 # From the lock, by hash, and wheels only: no code of a dependency runs while it is installed.
 COPY pyproject.toml uv.lock ./
 RUN /uv/bin/uv sync --frozen --no-dev --extra export --extra tracing --no-install-project --no-build --python /usr/local/bin/python3.12 \
-    && find /opt/venv/lib/python3.12/site-packages/numpy /opt/venv/lib/python3.12/site-packages/scipy -type d -name tests -prune -exec rm -rf {} +
+    && find /opt/venv/lib/python3.12/site-packages/numpy /opt/venv/lib/python3.12/site-packages/scipy -type d -name tests -prune -exec rm -rf {} + \
+    && find /opt/venv/lib/python3.12/site-packages/pyarrow -maxdepth 1 \( -name '*flight*' -o -name '*s3*' -o -name include -o -name tests -o -name src \) -exec rm -rf {} +
 COPY app /opt/centwise/app
 COPY migrations /opt/centwise/migrations
 COPY LICENSE /opt/centwise/LICENSE
