@@ -76,7 +76,8 @@ def main() -> int:
                 if violation:
                     break
             if chosen.page is not None and not tally.violation:
-                chosen.page.write_text(with_section(chosen.page.read_text(), tally.section()))
+                page = chosen.page.read_text() if chosen.page.exists() else ""
+                chosen.page.write_text(with_section(page, tally.section()))
     return 1 if tally.violation else 0
 
 
