@@ -95,6 +95,8 @@ async def start(folder: Path, **given: Any) -> Fork:
             await pod.wait_until_ready()
         except BaseException as error:
             await asyncio.to_thread(pod.kill)
+            # Another process may get the same port, and is not to answer for what this one said.
+            pod.said.unlink(missing_ok=True)
             if isinstance(error, RuntimeError) and "cannot listen" in str(error):
                 continue
             raise

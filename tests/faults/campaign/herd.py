@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from tests.faults.forks import Fork, start
 
 _STARTS_MAX: Final = 20
+_TRACE_MAX: Final = 4_000
 
 
 class Herd:
@@ -92,8 +93,10 @@ class Herd:
     async def _end(self, pod: Fork) -> None:
         self._ready.pop(pod.port, None)
         await asyncio.to_thread(pod.kill)
-        lines = pod.said.read_text().splitlines()
-        self.errors += [
-            line for line in lines if '"level": "error"' in line or '"level": "critical"' in line or "Traceback" in line
-        ]
+        said = pod.said.read_text()
+        self.errors += [line for line in said.splitlines() if '"level": "error"' in line or '"level": "critical"' in line]
+        # What was not logged but written as it happened: all of it from there on tells most.
+        _, traceback, trace = said.partition("Traceback")
+        if traceback:
+            self.errors.append(traceback + trace[:_TRACE_MAX])
         pod.said.unlink()
