@@ -33,7 +33,10 @@ SCHEMA: Final = pa.schema(
         pa.field("reply", pa.string(), nullable=False),
     ]
 )
+# Rows are of very different sizes: at first few are taken at once, and then as many as these bytes hold of what they were like.
+_FIRST_ROWS: Final = 50
 _ROWS_AT_ONCE: Final = 2000
+_OCTETS_AT_ONCE: Final = 16 << 20
 _ANSWER_S: Final = 60.0
 # It reads the whole day.
 _COUNT_S: Final = 900.0
@@ -92,8 +95,11 @@ def _finish(draft: Path, day: date, expected: int) -> DayExport:
 async def _write(connection: asyncpg.Connection, bounds: Sequence[datetime], path: Path) -> None:
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         cursor = await within(connection, connection.cursor(_ROWS, *bounds), seconds=_ANSWER_S)
-        while rows := await within(connection, cursor.fetch(_ROWS_AT_ONCE), seconds=_ANSWER_S):
+        count = _FIRST_ROWS
+        while rows := await within(connection, cursor.fetch(count), seconds=_ANSWER_S):
             writer.write_batch(pa.RecordBatch.from_pylist(list(_typed(rows)), schema=SCHEMA))
+            octets = sum(len(row["request"]) + len(row["reply"]) for row in rows) // len(rows)
+            count = max(1, min(_ROWS_AT_ONCE, _OCTETS_AT_ONCE // (octets + 1)))
 
 
 def _typed(rows: Iterable[asyncpg.Record]) -> Iterable[dict[str, object]]:

@@ -153,3 +153,13 @@ async def test_a_day_that_fails_in_the_middle_leaves_nothing(database: Database,
 
     assert list(tmp_path.iterdir()) == []
     assert find_day(tmp_path, DAY) is None
+
+
+def test_of_large_replies_few_are_held_at_once(database: Database, tmp_path: Path) -> None:
+    asyncio.run(store_days(database, DAY, count=300, reply=b"x" * 200_000))
+    assert export(database.url, tmp_path, "--from", "2026-03-04", "--to", "2026-03-04") == 0
+
+    written = pq.read_metadata(tmp_path / "day=2026-03-04" / FILE)
+    groups = [written.row_group(number).num_rows for number in range(written.num_row_groups)]
+    # 16 MiB hold 83 of them.
+    assert groups == [50, 83, 83, 83, 1]
