@@ -28,7 +28,7 @@ from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
 from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
-from app.main import Service, create_app
+from app.main import Service, create_app, open_tracing
 from app.quotes.export_folder import ExportFailed, ExportUnderWay, NotWhole, days_between, find_day, last_whole_day, writing_to
 from app.quotes.replay import ReplayReport
 from app.redemptions.upkeep import Drift, find_drift
@@ -188,7 +188,10 @@ def work(settings: Settings, _: argparse.Namespace) -> int:
         with contextlib.suppress(DatabaseUnreachable):
             asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=False))
         worker = Worker(
-            database, retention_days=settings.decision_retention_days, hold_retention_days=settings.hold_retention_days
+            database,
+            retention_days=settings.decision_retention_days,
+            hold_retention_days=settings.hold_retention_days,
+            tracing=open_tracing() if settings.tracing else None,
         )
         config = uvicorn.Config(
             create_worker_app(worker),
