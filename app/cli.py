@@ -11,11 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
-import asyncpg
 import structlog
 import uvicorn
 from pydantic import BaseModel, ValidationError
@@ -29,7 +28,8 @@ from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
 from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
-from app.main import Service, create_app
+from app.main import Service, create_app, open_tracing
+from app.quotes.export_folder import ExportFailed, ExportUnderWay, NotWhole, days_between, find_day, last_whole_day, writing_to
 from app.quotes.replay import ReplayReport
 from app.redemptions.upkeep import Drift, find_drift
 from app.settings import Settings, SettingsError
@@ -51,6 +51,12 @@ from app.web.server import Door, LeavingServer
 from app.worker import Worker, create_worker_app
 
 _SHOWN: Final = 20
+_EXPORT_DAYS_MAX: Final = 3660
+# What ends a command with a line that says why.
+_TOLD: Final = (
+    *(SettingsError, NoServer, FolderInUse, NotDurable, WrongSchema, DatabaseUnreachable, Problem, OSError),
+    *(ExportFailed, ExportUnderWay),
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -63,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment()
         configure_logs(level=settings.log_level, style=settings.log_format)
         return int(parsed.run(settings, parsed))
-    except (SettingsError, NoServer, FolderInUse, NotDurable, WrongSchema, DatabaseUnreachable, Problem, OSError) as error:
+    except _TOLD as error:
         print(f"centwise: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -99,8 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     replay_command.set_defaults(run=replay)
 
     export_command = commands.add_parser("export-decisions", help="write stored decisions as Parquet; needs the extra export")
-    export_command.add_argument("--from", dest="first", type=date.fromisoformat, required=True, help="the first UTC day")
-    export_command.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="the last UTC day, inclusive")
+    export_command.add_argument("--from", dest="first", type=date.fromisoformat, help="the first UTC day")
+    export_command.add_argument("--to", dest="last", type=date.fromisoformat, help="the last UTC day, inclusive")
+    export_command.add_argument("--days", type=int, help="the last so many UTC days, instead of --from and --to: for a schedule")
     export_command.add_argument("--out", type=Path, required=True, help="folder; days that are in it are left out")
     export_command.set_defaults(run=export_decisions, parser=export_command)
 
@@ -181,7 +188,10 @@ def work(settings: Settings, _: argparse.Namespace) -> int:
         with contextlib.suppress(DatabaseUnreachable):
             asyncio.run(check_database(database, statement_s=settings.flush_seconds, is_strict=False))
         worker = Worker(
-            database, retention_days=settings.decision_retention_days, hold_retention_days=settings.hold_retention_days
+            database,
+            retention_days=settings.decision_retention_days,
+            hold_retention_days=settings.hold_retention_days,
+            tracing=open_tracing() if settings.tracing else None,
         )
         config = uvicorn.Config(
             create_worker_app(worker),
@@ -298,32 +308,56 @@ def replay(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def export_decisions(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Writes the days that are not there yet, each whole or not at all."""
+    """Writes the days that are not there yet, each whole or not at all; status 2 when one that is wanted is not there in the end."""
+    days = _days_to_export(arguments)
+    folder: Path = arguments.out
     try:
         # Only this command needs it.
-        from app.quotes.export import ExportFailed, export_day, missing_days  # noqa: PLC0415
+        from app.quotes.export import export_day  # noqa: PLC0415
     except ModuleNotFoundError as error:
         print(f"centwise: {error.name} is missing; install the extra: export", file=sys.stderr)
         return 2
-    if arguments.last < arguments.first or arguments.last >= datetime.now(UTC).date():
-        arguments.parser.error("--to has to be a day that is over, and not before --from")
 
-    async def export(database: Database) -> None:
+    async def export(database: Database) -> int:
+        spoilt = 0
         connection = await database.connect(application="centwise export", statement_seconds=0)
         try:
-            for day in missing_days(arguments.out, arguments.first, arguments.last):
-                done = await export_day(connection, day, arguments.out)
-                print(f"{done.day}: {done.rows} decisions, {done.octets} bytes", flush=True)
+            for day in days:
+                try:
+                    found = find_day(folder, day)
+                except NotWhole as error:
+                    # The days after it do not suffer for it. What it was is for somebody to find out, so it is not written over.
+                    print(f"centwise: {error}; move it away to have it exported anew", file=sys.stderr, flush=True)
+                    spoilt += 1
+                    continue
+                if found is not None:
+                    print(f"{day}: is there, {found.rows} decisions", flush=True)
+                elif (done := await export_day(connection, day, folder)) is not None:
+                    print(f"{day}: {done.rows} decisions, {done.octets} bytes", flush=True)
+                else:
+                    print(f"{day}: is not kept in the database", flush=True)
         finally:
             connection.terminate()
+        return 2 if spoilt else 0
 
-    with open_database(settings) as database:
-        try:
-            asyncio.run(export(database))
-        except (ExportFailed, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            print(f"centwise: {error}", file=sys.stderr)
-            return 2
-    return 0
+    with writing_to(folder), open_database(settings) as database:
+        return asyncio.run(export(database))
+
+
+def _days_to_export(arguments: argparse.Namespace) -> list[date]:
+    """What the command line asks for, oldest first. Ends the process with a usage message for what it cannot mean."""
+    whole, named = last_whole_day(datetime.now(UTC)), (arguments.first, arguments.last)
+    if arguments.days is not None:
+        if named != (None, None):
+            arguments.parser.error("--days stands instead of --from and --to")
+        if not 1 <= arguments.days <= _EXPORT_DAYS_MAX:
+            arguments.parser.error(f"--days has to be from 1 to {_EXPORT_DAYS_MAX}")
+        return days_between(whole - timedelta(days=arguments.days - 1), whole)
+    if None in named:
+        arguments.parser.error("give --from and --to, or --days")
+    if not arguments.first <= arguments.last <= whole:
+        arguments.parser.error(f"--to has to be a day that is over, {whole} at the latest, and not before --from")
+    return days_between(arguments.first, arguments.last)
 
 
 def import_shop(settings: Settings, arguments: argparse.Namespace) -> int:

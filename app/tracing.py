@@ -1,4 +1,4 @@
-"""Tracing by OpenTelemetry: the spans of requests and of the batches that they wait in, sent to a collector.
+"""Tracing by OpenTelemetry: the spans of requests, of the batches that they wait in, and of background jobs, sent to a collector.
 
 Needs the extra `tracing`; nobody imports it while tracing is off. Spans are kept in memory and exported by a thread of their own, which loses
 them, and nothing else, when the collector is away.
@@ -58,6 +58,10 @@ class Tracing:
     def lane(self, name: str, *, prices: bool = True) -> "LaneTraces":
         """What a lane tells of its batches."""
         return LaneTraces(self._batches, name, prices=prices)
+
+    def round(self, job: str) -> "RoundTrace":
+        """Begin the span of one round of a background job. Rounds are few: each is told."""
+        return RoundTrace(self._batches, job)
 
     async def stop(self) -> None:
         """Send what is left, for no longer than `FLUSH_S`."""
@@ -153,6 +157,34 @@ class BatchTrace:
         if self.has_failed:
             batch.set_status(Status(StatusCode.ERROR))
         batch.end(began_ns)
+
+
+class RoundTrace:
+    """The span of one round of a job and of its parts, a trace of its own; one that is never ended is never told."""
+
+    __slots__ = ("_part", "_span", "_tracer", "trace_id")
+
+    def __init__(self, tracer: Tracer, job: str) -> None:
+        self._tracer = tracer
+        self._span = tracer.start_span(f"{job} round", Context(), attributes={"centwise.job": job})
+        self._part: Span | None = None
+        self.trace_id = f"{self._span.get_span_context().trace_id:032x}"
+
+    def begin(self, part: str) -> None:
+        """The part of before is done, and this one begins."""
+        if self._part is not None:
+            self._part.end()
+        self._part = self._tracer.start_span(part, set_span_in_context(self._span, Context()))
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The round is over; with an error its last part and all of it failed."""
+        for span in (self._part, self._span):
+            if span is None:
+                continue
+            if error is not None:
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()
 
 
 def _is_named() -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import structlog
@@ -25,6 +25,9 @@ from app.metrics import Metrics
 from app.redemptions.retention import forget
 from app.redemptions.upkeep import Drift, find_drift
 from app.web.logs import failure_notes
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 RETRY_S: Final = 1.0
 # A job rests this many times as long as it ran, so that all its rounds are at most a twentieth of the time, however much there is to read.
@@ -55,9 +58,12 @@ def rest_s(ran_s: float, *, at_least_s: float) -> float:
 class Worker:
     """The jobs of one process, and what their last rounds came to."""
 
-    def __init__(self, database: Database, *, retention_days: int, hold_retention_days: int) -> None:
+    def __init__(
+        self, database: Database, *, retention_days: int, hold_retention_days: int, tracing: "Tracing | None" = None
+    ) -> None:
         self.metrics = Metrics()
         self._database = database
+        self._tracing = tracing
         self._retention_days = retention_days
         self._hold_retention_days = hold_retention_days
         self._note_failure = failure_notes(self.metrics)
@@ -86,10 +92,12 @@ class Worker:
         self._tasks = [asyncio.create_task(self._repeat(job), name=job.name) for job in self._jobs]
 
     async def stop(self) -> None:
-        """Ends at once: a round that is cut off is a transaction that never was."""
+        """Ends at once: a round that is cut off is a transaction that never was, and is not traced."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tracing is not None:
+            await self._tracing.stop()
 
     @property
     def jobs(self) -> dict[str, bool]:
@@ -124,8 +132,24 @@ class Worker:
             await asyncio.sleep(rest_s(time.monotonic() - began_s, at_least_s=at_least_s))
 
     async def _run_round(self, job: Job) -> None:
+        if self._tracing is None:
+            await self._work(job, lambda _: None)
+            return
+        trace = self._tracing.round(job.name)
+        # For what the round logs, its failure included.
+        structlog.contextvars.bind_contextvars(trace_id=trace.trace_id)
+        try:
+            await self._work(job, trace.begin)
+        except Exception as error:
+            trace.end(error)
+            raise
+        trace.end()
+
+    async def _work(self, job: Job, begin: Callable[[str], None]) -> None:
+        begin("connect")
         connection = await self._database.connect(application=f"centwise {job.name}", statement_seconds=job.round_s)
         try:
+            begin("work")
             await within(connection, job.work(connection), seconds=job.round_s)
         finally:
             connection.terminate()

@@ -1,22 +1,19 @@
-"""Stored decisions as Parquet files, a folder a day, for whoever analyses them elsewhere. Needs the extra `export`.
-
-A day's folder appears whole or not at all, and one that is there is never written again.
-"""
+"""Stored decisions as Parquet files, a folder a day, for whoever analyses them elsewhere. Needs the extra `export`."""
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import asyncpg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.db.engine import within
+from app.db.engine import DatabaseUnreachable, within
+from app.db.partitions import list_partitions
+from app.quotes.export_folder import FILE, MANIFEST, DayExport, ExportFailed, draft_of
 
 SCHEMA: Final = pa.schema(
     [
@@ -36,80 +33,75 @@ SCHEMA: Final = pa.schema(
         pa.field("reply", pa.string(), nullable=False),
     ]
 )
-FILE: Final = "decisions.parquet"
-MANIFEST: Final = "manifest.json"
+# Rows are of very different sizes: at first few are taken at once, and then as many as these bytes hold of what they were like.
+_FIRST_ROWS: Final = 50
 _ROWS_AT_ONCE: Final = 2000
+_OCTETS_AT_ONCE: Final = 16 << 20
 _ANSWER_S: Final = 60.0
+# It reads the whole day.
+_COUNT_S: Final = 900.0
 _WITHIN: Final = "FROM decisions WHERE issued_at >= $1 AND issued_at < $2"
 _COUNT: Final = f"SELECT count(*) {_WITHIN}"
 _ROWS: Final = f"SELECT {', '.join(SCHEMA.names)} {_WITHIN} ORDER BY issued_at, id"
 
 
-class ExportFailed(Exception):
-    """What was written is not what the database has; nothing of that day was kept."""
+# However a connection is lost. The last one is what asyncpg makes of an answer that ends in its middle, and a bare Exception.
+_LOST: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    DatabaseUnreachable,
+    ConnectionError,
+)
 
 
-class DayExport(NamedTuple):
-    """What a day's manifest says."""
+async def export_day(connection: asyncpg.Connection, day: date, folder: Path) -> DayExport | None:
+    """Writes one UTC day's decisions, in one snapshot; None when the database keeps no such day, and nothing is written then.
 
-    day: str
-    rows: int
-    octets: int
-    sha256: str
-
-
-def missing_days(folder: Path, first: date, last: date) -> list[date]:
-    """The days from `first` to `last`, both inclusive, that are not in `folder` yet."""
-    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return [day for day in days if not _folder_of(folder, day).exists()]
-
-
-async def export_day(connection: asyncpg.Connection, day: date, folder: Path) -> DayExport:
-    """Writes one UTC day's decisions, in one snapshot. Raises ExportFailed, DatabaseUnreachable, OSError."""
-    draft = folder / f".day={day.isoformat()}.{os.getpid()}"
-    draft.mkdir(parents=True)
+    The day appears in the folder whole or not at all. After an exception the connection is of no use. Raises ExportFailed, OSError.
+    """
+    bounds = [datetime.combine(one, time(), UTC) for one in (day, day + timedelta(days=1))]
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            bounds = [datetime.combine(one, time(), UTC) for one in (day, day + timedelta(days=1))]
-            expected = await within(connection, connection.fetchval(_COUNT, *bounds), seconds=_ANSWER_S)
+        # No `async with`: on a connection that is lost its end would raise that it cannot end, and nothing of why.
+        snapshot = connection.transaction(isolation="repeatable_read", readonly=True)
+        await within(connection, snapshot.start(), seconds=_ANSWER_S)
+        expected = await within(connection, connection.fetchval(_COUNT, *bounds), seconds=_COUNT_S)
+        # A day before the first one, or past its retention: a file without rows would say that nobody asked for a price.
+        if expected == 0 and day not in await within(connection, list_partitions(connection), seconds=_ANSWER_S):
+            await within(connection, snapshot.rollback(), seconds=_ANSWER_S)
+            return None
+        with draft_of(folder, day) as draft:
             await _write(connection, bounds, draft / FILE)
-        written = pq.read_metadata(draft / FILE).num_rows
-        if written != expected:
-            raise ExportFailed(f"{day}: {written} rows were written, the database has {expected}")
-        with (draft / FILE).open("rb") as file:
-            done = DayExport(
-                day.isoformat(), written, (draft / FILE).stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-            )
-        (draft / MANIFEST).write_text(json.dumps(done._asdict()) + "\n", "utf-8")
-        for path in (draft / FILE, draft / MANIFEST, draft):
-            _sync(path)
-        draft.rename(_folder_of(folder, day))
-        _sync(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+            # Before the file is read again, which may take longer than the server lets a transaction idle.
+            await within(connection, snapshot.rollback(), seconds=_ANSWER_S)
+            return _finish(draft, day, expected)
+    except _LOST as error:
+        raise ExportFailed(f"{day}: {error}; nothing of it was kept, the next export begins it anew") from error
+
+
+def _finish(draft: Path, day: date, expected: int) -> DayExport:
+    """Compares what was written with what it has to be, and writes the manifest."""
+    path = draft / FILE
+    written = pq.read_metadata(path).num_rows
+    if written != expected:
+        raise ExportFailed(f"{day}: {written} rows were written, the database has {expected}")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    done = DayExport(day.isoformat(), written, path.stat().st_size, sha256)
+    (draft / MANIFEST).write_text(json.dumps(done._asdict()) + "\n", "utf-8")
     return done
 
 
 async def _write(connection: asyncpg.Connection, bounds: Sequence[datetime], path: Path) -> None:
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         cursor = await within(connection, connection.cursor(_ROWS, *bounds), seconds=_ANSWER_S)
-        while rows := await within(connection, cursor.fetch(_ROWS_AT_ONCE), seconds=_ANSWER_S):
+        count = _FIRST_ROWS
+        while rows := await within(connection, cursor.fetch(count), seconds=_ANSWER_S):
             writer.write_batch(pa.RecordBatch.from_pylist(list(_typed(rows)), schema=SCHEMA))
+            octets = sum(len(row["request"]) + len(row["reply"]) for row in rows) // len(rows)
+            count = max(1, min(_ROWS_AT_ONCE, _OCTETS_AT_ONCE // (octets + 1)))
 
 
 def _typed(rows: Iterable[asyncpg.Record]) -> Iterable[dict[str, object]]:
     for row in rows:
         yield {**row, "id": str(row["id"]), "request": row["request"].decode(), "reply": row["reply"].decode()}
-
-
-def _folder_of(folder: Path, day: date) -> Path:
-    return folder / f"day={day.isoformat()}"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

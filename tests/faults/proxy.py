@@ -13,7 +13,7 @@ class Proxy:
 
     `stall` holds everything back, both ways, and takes new connections without a word; `flow` delivers what was held back. `refuse`
     ends all connections and lets nobody in until `accept`. `deafen` lets requests through and swallows the replies; `cut` ends all
-    connections there are.
+    connections there are. `stall_after` lets so many bytes of replies through and then stalls by itself, in the middle of one.
     """
 
     def __init__(self, target: int) -> None:
@@ -23,6 +23,8 @@ class Proxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._is_deaf = False
+        self._octets_left: int | None = None
+        self.has_stalled = asyncio.Event()
         self._transports: set[asyncio.WriteTransport] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,7 +52,11 @@ class Proxy:
     def stall(self) -> None:
         self._flows.clear()
 
+    def stall_after(self, octets: int) -> None:
+        self._octets_left = octets
+
     def flow(self) -> None:
+        self._octets_left = None
         self._flows.set()
 
     def deafen(self) -> None:
@@ -89,6 +95,11 @@ class Proxy:
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_reply: bool) -> None:
         while chunk := await source.read(_CHUNK):
+            if is_reply and self._octets_left is not None:
+                self._octets_left -= len(chunk)
+                if self._octets_left < 0:
+                    self.stall()
+                    self.has_stalled.set()
             await self._flows.wait()
             if is_reply and self._is_deaf:
                 continue

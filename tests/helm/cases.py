@@ -29,6 +29,7 @@ EVERYTHING: Final[Mapping[str, Any]] = {
     "podAnnotations": {"example.com/owner": "pricing"},
     "podLabels": {"example.com/tier": "gold"},
     "serviceAccount": {"annotations": {"example.com/role": "pricing"}},
+    "export": {"enabled": True, "existingClaim": "exports", "schedule": "30 3 * * 1-5", "days": 7},
     "service": {"type": "LoadBalancer", "annotations": {"example.com/internal": "true"}},
     "ingress": {
         "enabled": True,
@@ -80,6 +81,7 @@ CASES: Final[Mapping[str, Mapping[str, Any]]] = {
     "volumes and scaling": {"persistence": {"enabled": True}, "autoscaling": {"enabled": True}},
     "one process": {"replicas": 1, "rollout": {"maxSurge": 1}, "podDisruptionBudget": {"maxUnavailable": "50%"}},
     "tracing": {"tracing": {"enabled": True, "endpoint": "https://collector.example:4318"}},
+    "exports": {"export": {"enabled": True, "existingClaim": "exports"}, "networkPolicy": {"prometheus": _PROMETHEUS}},
     "an account of one's own": {"serviceAccount": {"create": False, "name": "pricing"}},
     "users of the cluster's": {"security": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
     "IPv6 and another port": {"host": "::", "port": 9090, "service": {"port": 9090}},

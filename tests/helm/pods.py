@@ -1,6 +1,8 @@
 """What is to hold of every pod that the chart makes, beyond its being a valid object: `pod_faults` says what does not."""
 
 import argparse
+import contextlib
+import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -12,7 +14,7 @@ from tests.helm.chart import NEEDED, Object
 # What stands for the content of Secrets.
 SECRETS: Final[Mapping[str, str]] = {"PRICING_DATABASE_URL": "postgresql://user:password@host/name"}
 # Who starts, and whether it answers HTTP.
-_ANSWERS: Final = {"serve": True, "worker": True, "migrate": False}
+_ANSWERS: Final = {"serve": True, "worker": True, "migrate": False, "export-decisions": False}
 _IN_PLAIN_TEXT: Final = re.compile(r"postgres(ql)?://|kid:|password", re.IGNORECASE)
 _SIZES: Final = {
     "": 1.0,
@@ -36,7 +38,14 @@ def commands() -> set[str]:
 
 def workloads(objects: list[Object]) -> list[Object]:
     """The objects that make pods."""
-    return [one for one in objects if "template" in one.get("spec", {})]
+    return [one for one in objects if "template" in one.get("spec", {}) or one["kind"] == "CronJob"]
+
+
+def template_of(workload: Object) -> dict[str, Any]:
+    """What a workload makes its pods from."""
+    spec = workload["spec"]
+    template: dict[str, Any] = (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]
+    return template
 
 
 def environment_of(container: Mapping[str, Any]) -> dict[str, str]:
@@ -51,7 +60,7 @@ def environment_of(container: Mapping[str, Any]) -> dict[str, str]:
 def pod_faults(objects: list[Object]) -> Iterator[str]:
     """What is wrong with the pods of these objects, a sentence for each."""
     for workload in workloads(objects):
-        name, pod = f"{workload['kind']} {workload['metadata']['name']}", workload["spec"]["template"]["spec"]
+        name, pod = f"{workload['kind']} {workload['metadata']['name']}", template_of(workload)["spec"]
         for fault in [
             *_of_pod(workload, pod),
             *(fault for one in pod["containers"] for fault in _of_container(workload, pod, one)),
@@ -71,11 +80,12 @@ def _of_pod(workload: Object, pod: Mapping[str, Any]) -> Iterator[str]:
         yield "services of the namespace put variables into it, which may have our prefix"
     if any(pod.get(word) for word in ("hostNetwork", "hostPID", "hostIPC", "initContainers")):
         yield "it shares what is the node's, or runs something that nothing here looks at"
-    if any(set(volume) - {"name"} - {"emptyDir", "secret"} for volume in pod["volumes"]):
+    known = {"emptyDir", "secret", *(("persistentVolumeClaim",) if workload["kind"] == "CronJob" else ())}
+    if any(set(volume) - {"name"} - known for volume in pod["volumes"]):
         yield "it has a volume of a sort that nobody thought of"
     if any("emptyDir" in volume and not volume["emptyDir"].get("sizeLimit") for volume in pod["volumes"]):
         yield "a volume may fill the node"
-    if workload["kind"] == "Job":
+    if workload["kind"] in ("Job", "CronJob"):
         if pod.get("restartPolicy") != "Never":
             yield "a job that is started again in its pod keeps no trace of why"
         return
@@ -93,6 +103,8 @@ def _of_container(workload: Object, pod: Mapping[str, Any], container: Mapping[s
         yield "it starts something that the service has no command for"
     elif _ANSWERS[container["name"]]:
         yield from _of_http(container)
+    else:
+        yield from _of_command(container)
     resources = container.get("resources", {})
     wants, may = resources.get("requests", {}), resources.get("limits", {})
     if not {"cpu", "memory"} <= wants.keys() or "memory" not in may:
@@ -143,9 +155,15 @@ def _of_files(workload: Object, pod: Mapping[str, Any], container: Mapping[str, 
         yield "its volumes are not what it mounts"
     if any("subPath" in mount for mount in mounts.values()):
         yield "a secret that changes would not reach it"
+    claimed = {volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+    kept = [path for path, mount in mounts.items() if mount["name"] in claimed]
     writable = {path for path, mount in mounts.items() if not mount.get("readOnly")}
-    if writable != {"/data", "/tmp"}:
+    if writable != {"/data", "/tmp", *kept}:
         yield "what it can write to is not the data folder and /tmp"
+    if "--out" in container["args"]:
+        out = container["args"][container["args"].index("--out") + 1]
+        if not any(out.startswith(f"{path}/") for path in kept):
+            yield "what it exports goes with the pod"
     settings = environment_of(container)
     if settings.get("PRICING_DATA_DIR") != "/data":
         yield "its data folder is not the one that is mounted"
@@ -156,6 +174,14 @@ def _of_files(workload: Object, pod: Mapping[str, Any], container: Mapping[str, 
         files = [item["path"] for secret in secrets for item in secret["items"]]
         if [secret["secretName"] for secret in secrets] != [NEEDED["signingKeys"]["existingSecret"]] or files != ["keys"]:
             yield "it does not find its signing keys"
+
+
+def _of_command(container: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            _parser().parse_args(container["args"])
+    except SystemExit:
+        yield f"the service does not start: {said.getvalue().splitlines()[-1]}"
 
 
 def _of_http(container: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helm.cases import CASES
 from tests.helm.chart import Object, render
-from tests.helm.pods import pod_faults
+from tests.helm.pods import pod_faults, template_of
 from tests.helm.wiring import wiring_faults
 
 type Plant = Callable[["Release"], object]
@@ -28,7 +28,7 @@ class Release:
         return found
 
     def pod(self, kind: str = "Deployment", name: str = "") -> Any:
-        return self.one(kind, name)["spec"]["template"]["spec"]
+        return template_of(self.one(kind, name))["spec"]
 
     def container(self, kind: str = "Deployment", name: str = "") -> Any:
         return self.pod(kind, name)["containers"][0]
@@ -248,6 +248,69 @@ _DEFECTS: Final[Mapping[str, tuple[str, Plant, str]]] = {
         "has no headless service",
     ),
     "an object twice": ("default", lambda r: r.objects.append(r.one("Service")), "is there 2 times"),
+    "an export into the pod": (
+        "exports",
+        lambda r: r.container("CronJob", "-export").update(args=["export-decisions", "--days", "3", "--out", "/data/decisions"]),
+        "what it exports goes with the pod",
+    ),
+    "an export into a folder of the pod's": (
+        "exports",
+        lambda r: (
+            r.pod("CronJob", "-export")["volumes"][-1].pop("persistentVolumeClaim"),
+            r.pod("CronJob", "-export")["volumes"][-1].update(emptyDir={"sizeLimit": "1Gi"}),
+        ),
+        "what it exports goes with the pod",
+    ),
+    "an option that is none": (
+        "exports",
+        lambda r: r.container("CronJob", "-export")["args"].__setitem__(1, "--last"),
+        "the service does not start",
+    ),
+    "a volume where none is thought of": (
+        "exports",
+        lambda r: r.pod()["volumes"].append(r.pod("CronJob", "-export")["volumes"][-1]),
+        "a volume of a sort that nobody thought of",
+    ),
+    "an export as root": (
+        "exports",
+        lambda r: r.pod("CronJob", "-export")["securityContext"].update(runAsUser=0),
+        "may run as root",
+    ),
+    "an export that is started again": (
+        "exports",
+        lambda r: r.pod("CronJob", "-export").update(restartPolicy="OnFailure"),
+        "keeps no trace of why",
+    ),
+    "two exports at a time": (
+        "exports",
+        lambda r: r.one("CronJob", "-export")["spec"].update(concurrencyPolicy="Allow"),
+        "shop-centwise-export may run twice",
+    ),
+    "an hour of somewhere": (
+        "exports",
+        lambda r: r.one("CronJob", "-export")["spec"].pop("timeZone"),
+        "begins at an hour of the cluster's",
+    ),
+    "starts that are counted": (
+        "exports",
+        lambda r: r.one("CronJob", "-export")["spec"].pop("startingDeadlineSeconds"),
+        "may never begin again",
+    ),
+    "an export without an end": (
+        "exports",
+        lambda r: r.one("CronJob", "-export")["spec"]["jobTemplate"]["spec"].pop("activeDeadlineSeconds"),
+        "may hang for ever",
+    ),
+    "a failure that is forgotten": (
+        "exports",
+        lambda r: r.one("CronJob", "-export")["spec"].update(failedJobsHistoryLimit=0),
+        "is deleted with its job",
+    ),
+    "an export without a policy": (
+        "exports",
+        lambda r: r.objects.remove(r.one("NetworkPolicy", "-export")),
+        "shop-centwise-export is not held by one policy",
+    ),
     "a secret of the chart's": (
         "default",
         lambda r: r.objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}}),

@@ -1,5 +1,6 @@
 """What the chart says of the process, held against the process: the rendered commands run with the rendered environment."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,17 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from tests.conftest import make_database
+from tests.decisions_support import store_days
 from tests.helm.chart import Object, render
-from tests.helm.pods import environment_of
+from tests.helm.pods import environment_of, template_of
 from tests.helm.wiring import kind
 from tests.processes import free_port
 
@@ -41,7 +45,7 @@ def on_this_machine(container: Mapping[str, Any], folder: Path, database: Databa
 
 def pod_of(objects: list[Object], of_kind: str, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The pod of a workload, and its container."""
-    [pod] = [one["spec"]["template"]["spec"] for one in kind(objects, of_kind) if one["metadata"]["name"] == name]
+    [pod] = [template_of(one)["spec"] for one in kind(objects, of_kind) if one["metadata"]["name"] == name]
     [container] = pod["containers"]
     return pod, container
 
@@ -100,3 +104,25 @@ def test_the_rendered_release_migrates_serves_and_ends_in_time(tmp_path: Path, e
     [scaler] = kind(render({"autoscaling": {"enabled": True, "expectedWait": {"enabled": True}}}), "HorizontalPodAutoscaler")
     named = [one["pods"]["metric"]["name"] for one in scaler["spec"]["metrics"] if one["type"] == "Pods"]
     assert [name for name in named if f"\n{name}{{" not in metrics] == []
+
+
+def test_the_rendered_export_writes_the_last_days_to_its_volume(tmp_path: Path, fresh_database: Database) -> None:
+    values = {"export": {"enabled": True, "existingClaim": "exports", "days": 2}, "config": {"PRICING_LOG_LEVEL": "warning"}}
+    pod, container = pod_of(render(values), "CronJob", "shop-centwise-export")
+    [volume] = [one["name"] for one in pod["volumes"] if one.get("persistentVolumeClaim") == {"claimName": "exports"}]
+    [place] = [one["mountPath"] for one in container["volumeMounts"] if one["name"] == volume]
+    today = datetime.now(UTC).date()
+    days = [today - timedelta(days=number) for number in range(4)]
+    asyncio.run(store_days(fresh_database, *days, count=5))
+
+    words = [word.replace(place, str(tmp_path / "volume")) for word in container["args"]]
+    env = on_this_machine(container, tmp_path, fresh_database)
+    done = subprocess.run([sys.executable, "-m", "app", *words], env=env, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    found = sorted((tmp_path / "volume" / "decisions").glob("day=*/decisions.parquet"))
+    # Which two of the days depends on the hour: one is over ten minutes after midnight.
+    written = [date.fromisoformat(path.parent.name.removeprefix("day=")) for path in found]
+    assert set(written) <= set(days)
+    assert [pq.read_metadata(path).num_rows for path in found] == [5, 5]
+    assert [line.partition(",")[0] for line in done.stdout.splitlines()] == [f"{day}: 5 decisions" for day in written]

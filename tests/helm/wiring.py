@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tests.helm.chart import NAMESPACE, Object
-from tests.helm.pods import environment_of, workloads
+from tests.helm.pods import environment_of, template_of, workloads
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 # What a StatefulSet's controller and a claim append, within the 63 characters of a label.
@@ -25,7 +25,7 @@ def hook_of(one: Object) -> str | None:
 
 def labels_of(workload: Object) -> Mapping[str, str]:
     """The labels of the pods that it makes."""
-    labels: Mapping[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    labels: Mapping[str, str] = template_of(workload)["metadata"]["labels"]
     return labels
 
 
@@ -44,6 +44,7 @@ def wiring_faults(objects: list[Object]) -> Iterator[str]:
     yield from _of_scaling(objects)
     yield from _of_policies(objects)
     yield from _of_hooks(objects)
+    yield from _of_schedules(objects)
     yield from _of_routes(objects)
     yield from _of_monitors(objects)
 
@@ -105,7 +106,7 @@ def _of_services(objects: list[Object]) -> Iterator[str]:
 
 
 def _has_port(workload: Object, port: str | int) -> bool:
-    ports = [port for one in workload["spec"]["template"]["spec"]["containers"] for port in one.get("ports", [])]
+    ports = [port for one in template_of(workload)["spec"]["containers"] for port in one.get("ports", [])]
     return any(port in (one["name"], one["containerPort"]) for one in ports)
 
 
@@ -139,7 +140,7 @@ def _of_policies(objects: list[Object]) -> Iterator[str]:
         for rule in spec["ingress"]:
             if not rule.get("ports") or not all(_has_port(one, port["port"]) for port in rule["ports"]):
                 yield f"{name} is open at ports that it does not have"
-        if one["kind"] != "Job" and not spec["ingress"]:
+        if one["kind"] not in ("Job", "CronJob") and not spec["ingress"]:
             yield f"{name} cannot be reached"
         if any(not rule.get("ports") and not rule.get("to") for rule in spec["egress"]):
             yield f"{name} may reach everything"
@@ -150,7 +151,7 @@ def _of_policies(objects: list[Object]) -> Iterator[str]:
 
 def _egress_of(workload: Object) -> Iterator[int]:
     """Ports of others that its pods have to reach, but for the database's, which only its Secret knows."""
-    for container in workload["spec"]["template"]["spec"]["containers"]:
+    for container in template_of(workload)["spec"]["containers"]:
         endpoint = environment_of(container).get("OTEL_EXPORTER_OTLP_ENDPOINT")
         if endpoint is not None:
             yield int(endpoint.rstrip("/").rpartition(":")[2])
@@ -171,6 +172,22 @@ def _of_hooks(objects: list[Object]) -> Iterator[str]:
                 hook_of(policy) != hook_of(job) or not _weight(policy) < _weight(job)
             ):
                 yield "the policy of the migrations is not there before them"
+
+
+def _of_schedules(objects: list[Object]) -> Iterator[str]:
+    for one in kind(objects, "CronJob"):
+        name, spec = one["metadata"]["name"], one["spec"]
+        if spec.get("concurrencyPolicy") != "Forbid":
+            yield f"{name} may run twice"
+        if spec.get("timeZone") != "Etc/UTC":
+            yield f"{name} begins at an hour of the cluster's"
+        # Without one a controller that was away for a hundred starts begins none any more.
+        if not spec.get("startingDeadlineSeconds"):
+            yield f"{name} may never begin again"
+        if not spec["jobTemplate"]["spec"].get("activeDeadlineSeconds"):
+            yield f"{name} may hang for ever, and keep the next ones from beginning"
+        if not spec.get("failedJobsHistoryLimit"):
+            yield f"why {name} failed is deleted with its job"
 
 
 def _weight(one: Object) -> int:

@@ -2,22 +2,27 @@
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
+from app.db.partitions import ensure_day
+from app.quotes.export_folder import last_whole_day
 from tests.conftest import make_database
 from tests.e2e.shop import open_shop, quote
 from tests.image.oci import Store
-from tests.processes import free_port
+from tests.processes import Pod, free_port
 
 _GRACE_S: Final = 15
 
@@ -114,9 +119,9 @@ def test_it_migrates_serves_a_quote_and_ends_with_0(store: Store, cluster: Embed
             quoted = quote(client, ("SKU-1", 12), codes=["SAVE10"])
             healthy = store.podman("healthcheck", "run", "served", check=False)
             # Process 1 is the service itself, and no shell that would keep the signal.
-            began = time.monotonic()
+            began = monotonic()
             store.podman("stop", "--time", str(_GRACE_S), "served")
-        took_s = time.monotonic() - began
+        took_s = monotonic() - began
         state = json.loads(store.podman("container", "inspect", "served").stdout)[0]["State"]
         stored = _count(database)
         dead = store.podman("healthcheck", "run", "served", check=False)
@@ -132,15 +137,62 @@ def test_it_migrates_serves_a_quote_and_ends_with_0(store: Store, cluster: Embed
     assert took_s < _GRACE_S
 
 
-def _wait_until_ready(store: Store, client: httpx.Client) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+def test_it_exports_a_decision_to_a_volume(store: Store, fresh_database: Database, tmp_path: Path) -> None:
+    with Pod(tmp_path / "data", database_url=fresh_database.url) as pod:
+        pod.wait_until_ready()
+        open_shop(pod.client)
+        quoted = quote(pod.client, ("SKU-1", 12), codes=["SAVE10"])
+    day = last_whole_day(datetime.now(UTC))
+    asyncio.run(_move_decisions_to(fresh_database, day))
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    # As a claim comes that `fsGroup` was told of: of another account, in the group of ours.
+    os.chown(volume, 0, 10001)
+    volume.chmod(0o2775)
+
+    settings, options = {"database_url": fresh_database.url}, ("--rm", "--volume", f"{volume}:/exports")
+    # Two days, since one may end meanwhile.
+    done, again = (
+        store.run("export-decisions", "--days", "2", "--out", "/exports/decisions", settings=settings, options=options)
+        for _ in range(2)
+    )
+
+    path = volume / "decisions" / f"day={day}" / "decisions.parquet"
+    assert f"{day}: 1 decisions, {path.stat().st_size} bytes\n" in done.stdout
+    assert f"{day}: is there, 1 decisions\n" in again.stdout
+    [row] = pq.ParquetFile(path).read().to_pylist()
+    reply = json.loads(row["reply"])
+    assert (row["id"], row["total_minor"], row["codes"]) == (quoted.json()["id"], 10289, ["SAVE10"])
+    assert (reply["id"], reply["total"]) == (quoted.json()["id"], 10289)
+
+
+def test_its_worker_looks_for_drift_and_ends_with_0(store: Store, fresh_database: Database) -> None:
+    port = free_port()
+    settings = {"database_url": fresh_database.url, "host": "127.0.0.1", "port": str(port)}
+
+    store.run("worker", settings=settings, options=("--detach", "--name", "worked"))
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        _wait_until_ready(store, client, name="worked")
+        report, figures = client.get("/readyz").json(), client.get("/metrics").text
+    store.podman("stop", "--time", str(_GRACE_S), "worked")
+    state = json.loads(store.podman("container", "inspect", "worked").stdout)[0]["State"]
+    store.podman("rm", "--volumes", "worked")
+
+    assert report == {"status": "ready", "jobs": {"drift": True, "upkeep": True}}
+    assert "\npricing_meter_drift 0.0\n" in figures
+    assert "\npricing_meter_drift_checked_seconds -1" not in figures
+    assert state["ExitCode"] == 0
+
+
+def _wait_until_ready(store: Store, client: httpx.Client, *, name: str = "served") -> None:
+    deadline = monotonic() + 60
+    while monotonic() < deadline:
         try:
             if client.get("/readyz").status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"not ready: {store.podman('logs', 'served').stderr[-2000:]}")
+            sleep(0.1)
+    raise AssertionError(f"not ready: {store.podman('logs', name).stderr[-2000:]}")
 
 
 def _count(database: Database) -> int:
@@ -152,3 +204,12 @@ def _count(database: Database) -> int:
             await connection.close()
 
     return asyncio.run(count())
+
+
+async def _move_decisions_to(database: Database, day: date) -> None:
+    connection = await database.connect()
+    try:
+        await ensure_day(connection, datetime.combine(day, time(), UTC))
+        await connection.execute("UPDATE decisions SET issued_at = $1", datetime.combine(day, time(12), UTC))
+    finally:
+        await connection.close()
