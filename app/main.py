@@ -71,7 +71,7 @@ from app.web.openapi import ABOUT, TAGS, describe_problems
 from app.web.operations import add_operations
 from app.web.problems import install_problem_handlers
 from app.web.quotas import Limits, Quotas
-from app.web.routing import check_routes
+from app.web.routing import api_routes, check_routes
 from app.web.server import Door
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class Service:
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
+        self.metrics.expect_task("start")
         try:
             await self._prepare_database()
             await self.authenticator.refresh()
@@ -315,6 +316,7 @@ class Service:
                     self.note_failure(name, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
+        self.metrics.expect_task(name)
         self._tasks.append(asyncio.create_task(forever(), name=name))
 
     def _note_pulse(self, silence: str) -> None:
@@ -459,6 +461,9 @@ def create_api(service: Service) -> FastAPI:
     add_operations(api, readiness=service.readiness, figures=service.metrics)
     add_docs_page(api)
     check_routes(api)
+    for path, route in api_routes(api):
+        for method in route.methods or ():
+            service.metrics.expect_endpoint(f"{method} {path}")
     return api
 
 

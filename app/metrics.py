@@ -7,6 +7,7 @@ Label values are bounded when a metric is made: what does not fit is counted und
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -26,6 +27,9 @@ REFUSED = (
     "key_rate",
     "key_concurrency",
 )
+# Those of guardrails, which tell how prices are made; here they are names only.
+BOUNDS = ("floor", "min_margin", "max_discount", "map", "ceiling")
+CURRENCY_ROOM = 10
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0)
 
 
@@ -75,7 +79,10 @@ class Label:
 
 
 class _Family[C]:
-    """Cells by label values, made on first use and at most the product of the labels' bounds."""
+    """Cells by label values, at most the product of the labels' bounds.
+
+    They are made on first use, but at once where all values of all labels are known: a series that begins at 1 has not risen to it.
+    """
 
     def __init__(self, name: str, description: str, labels: Sequence[Label], make: Callable[[], C]) -> None:
         self.name = name
@@ -83,8 +90,8 @@ class _Family[C]:
         self.labels = tuple(labels)
         self._make = make
         self._cells: dict[tuple[str, ...], C] = {}
-        if not self.labels:
-            self._cells[()] = make()
+        if not any(label.vacancies for label in self.labels):
+            self._cells = {values: make() for values in product(*(label.values for label in self.labels))}
 
     def at(self, *values: str) -> C:
         """The cell for these label values, in the order of the labels. Keep it where the values are fixed."""
@@ -200,8 +207,26 @@ class Metrics(Collector):
         self.discount_minor = self._counter(
             "pricing_discount_minor_total", "Minor units taken off, by kind of promotion, all currencies.", Label("kind", room=40)
         )
+        # Who asks may name any channel; only currencies with prices are priced in.
+        money = Label("channel", ("",), room=channel_room), Label("currency", room=CURRENCY_ROOM)
+        tax = Label("tax", ("included", "excluded"))
         self.subtotal_minor = self._counter(
-            "pricing_subtotal_minor_total", "Minor units of priced baskets before discounts, all currencies."
+            "pricing_subtotal_minor_total", "Minor units of priced baskets before discounts, by channel and currency.", *money
+        )
+        self.merchandise_minor = self._counter(
+            "pricing_merchandise_minor_total", "Minor units of priced baskets after discounts, without shipping.", *money
+        )
+        self.costed_minor = self._counter(
+            "pricing_costed_minor_total",
+            "The part of the merchandise whose cost is known, by whether its prices include tax.",
+            *money,
+            tax,
+        )
+        self.cost_minor = self._counter("pricing_cost_minor_total", "What that part costs.", *money, tax)
+        self.held_lines = self._counter(
+            "pricing_held_lines_total",
+            "Lines of quotes whose price a bound of a guardrail has moved, or kept promotions from moving.",
+            Label("bound", BOUNDS),
         )
         self.lines = self._counter("pricing_lines_total", "Lines priced, by door.", Label("door", door))
         lane = Label("lane", ("holds", "changes"))
@@ -245,6 +270,15 @@ class Metrics(Collector):
     ) -> None:
         """Adds a value that is read at scrape, in the scraping thread; `read` must be cheap and must not block."""
         self._metrics.append(Gauge(name, description, read, label=label))
+
+    def expect_endpoint(self, endpoint: str) -> None:
+        """Begins the series of a route at 0, so that its first failure is a rise."""
+        for status in ("2xx", "4xx", "5xx"):
+            self.requests.at(endpoint, status)
+
+    def expect_task(self, task: str) -> None:
+        """Does the same for a background task."""
+        self.background_failures.at(task)
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._metrics:

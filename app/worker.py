@@ -88,6 +88,8 @@ class Worker:
         )
 
     def start(self) -> None:
+        for job in self._jobs:
+            self.metrics.expect_task(job.name)
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
         self._tasks = [asyncio.create_task(self._repeat(job), name=job.name) for job in self._jobs]
 

@@ -112,6 +112,11 @@ def told_of(bound: int) -> tuple[int, str]:
     return row, FIELDS[place]
 
 
+def place_of(bound: Int64s) -> Int64s:
+    """The places of the fields in FIELDS, of what is told of bounds (n,)."""
+    return bound % _STRIDE
+
+
 def values_of(body: Mapping[str, Any]) -> tuple[int | None, ...]:
     """What a document says of each field, in the order of FIELDS."""
     said = ((body.get(name), _READERS[name]) for name in FIELDS)

@@ -58,6 +58,7 @@ class LinePrices(NamedTuple):
     shown_lowest_minor: Int64s | None  # of what is shown; None: the same
     bounds: Bounds  # of what is shown
     sale_units_milli: Int64s | None  # what the sale price holds for, −1 for all of the line; None: it does for all lines
+    key: Int64s  # of currency and SKU, as the book has them
 
 
 class _Own(NamedTuple):
@@ -210,6 +211,7 @@ def _price(
         None if limits.paid is bounds else shown,
         bounds,
         units,
+        own.key,
     )
     return priced, is_within
 

@@ -10,6 +10,7 @@ from app.pricing.beyond import reaches_beyond
 from app.pricing.book import PriceBook
 from app.pricing.money import AMOUNT_MINOR_MAX, E7, round_div
 from app.pricing.quote import LineLevel, price_order_level
+from app.pricing.watched import NO_COST, lines_by_bound, with_promotions
 from app.quotes.beyond_text import BeyondText, beyond_texts, plain
 from app.quotes.encode import EncodedQuote, line_tail, reply_body
 from app.quotes.figures import HAS_OFFERS, TAX_INCLUDED, Sums, add_up
@@ -37,6 +38,9 @@ class Assembled:
     personal: Sequence[str] = ()
     beyond: BeyondText | None = None
     is_bounded: bool = False
+    held: int = 0
+    costed_minor: int = 0
+    cost_minor: int = 0
     needs_engine: bool = False  # which promotions take part cannot be told from its lines
 
     def reply(self) -> EncodedQuote:
@@ -61,7 +65,19 @@ class Assembled:
         )
         discount = self.subtotal_minor - self.total_minor
         total = self.total_minor + beyond.more_minor
-        return EncodedQuote((), body, self.subtotal_minor, discount, total, self.by_kind, self.is_bounded)
+        return EncodedQuote(
+            (),
+            body,
+            self.subtotal_minor,
+            discount,
+            total,
+            self.by_kind,
+            self.is_bounded,
+            self.tax_included,
+            lines_by_bound(self.held),
+            self.costed_minor,
+            self.cost_minor,
+        )
 
 
 def _without_first_comma(entries: list[bytes]) -> list[bytes]:
@@ -129,6 +145,9 @@ def assembled(basket: Basket, lines: Sequence[KnownLine], sums: Sums, number: in
         [line.tail for line in lines],
         reasons,
         tuple([own for line in lines if line.by_kind for own in line.by_kind]),
+        held=sums.held[number],
+        costed_minor=sums.costed_minor[number],
+        cost_minor=sums.cost_minor[number],
     )
     if flags & HAS_OFFERS:
         _add_offers(one, is_shared=number in sums.shared)
@@ -184,7 +203,8 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     basket = np.repeat(np.arange(len(found)), [len(one.lines) for one in found])
     packed = b"".join([line.rest.for_order.level for one in found for line in one.lines])
     columns = np.ascontiguousarray(np.frombuffer(packed, np.int64).reshape(basket.size, -1).T)
-    numbers, flags = list(columns[:-3]), [column.astype(np.bool_) for column in columns[-3:]]
+    held, cost_minor, *numbers = columns[:-3]
+    flags = [column.astype(np.bool_) for column in columns[-3:]]
     level = LineLevel._make([basket, *numbers, *flags])
     priced = price_order_level(book, [one.basket for one in found], level)
     texts = PromotionTexts(book, priced.applications, priced.outcome, basket, n_baskets=len(found), codes={})
@@ -195,8 +215,13 @@ def add_order_level(book: PriceBook, found: Sequence[Assembled]) -> None:
     if priced.beyond is not None:
         beyond = beyond_texts(book, [one.basket for one in found], priced.beyond, on_shipping=texts.on_shipping, codes={})
     bounded = priced.outcome.is_bounded
+    held = with_promotions(held, book, priced.outcome, priced.total_minor, level.lowest_minor, level.lowest_rule)
+    costed_minor = np.where(cost_minor == NO_COST, 0, priced.total_minor)
+    first_line = np.searchsorted(basket, np.arange(len(found)))
+    held_sums, costed_sums = np.add.reduceat(np.stack((held, costed_minor)), first_line, axis=1).tolist()
     first = 0
     for number, one in enumerate(found):
+        one.held, one.costed_minor = held_sums[number], costed_sums[number]
         one.needs_engine = bool(priced.is_undecided[number])
         one.is_bounded = bounded is not None and bool(bounded[number])
         one.beyond = None if beyond is None else beyond[number]

@@ -4,6 +4,7 @@ Everything is laid out column by column for the whole batch and cut into baskets
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from app.pricing.counters import COUPON_USES
 from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
+from app.pricing.watched import NO_COST, costs_minor, held_by_steps, lines_by_bound, with_promotions
 from app.quotes.beyond_text import BeyondText, beyond_texts, plain
 from app.quotes.phrases import QUANTITIES, TEXTS, UNIT_PRICES, Table, json_text
 from app.quotes.promotion_texts import PromotionTexts
@@ -49,6 +51,10 @@ class EncodedQuote(NamedTuple):
     total_minor: int  # shipping included
     discount_by_kind: tuple[tuple[str, int], ...]  # (kind, minor units); a kind may be there more than once
     is_bounded: bool = False  # not every combination of promotions was tried
+    tax_included: bool = False
+    held_lines: tuple[tuple[str, int], ...] = ()  # (bound of a guardrail, lines that it holds)
+    costed_minor: int = 0  # what is paid for the lines whose cost is known
+    cost_minor: int = 0  # what these cost
 
 
 def encode_quotes(book: PriceBook, baskets: Sequence[Basket], priced: Priced, *, partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -85,6 +91,9 @@ class Writer:
             self.beyond = beyond_texts(book, baskets, priced.beyond, on_shipping=on_shipping, codes=self.codes)
         self.starts, self.steps = self._starts(self.skus)
         self.subtotals, self.totals = self._sums(priced.lines.subtotal_minor), self._sums(priced.total_minor)
+        self.cost_minor = costs_minor(book, priced.lines)
+        lowest = priced.lines.lowest_minor, priced.lines.lowest_rule
+        self.held = with_promotions(held_by_steps(book, priced.lines), book, priced.outcome, priced.total_minor, *lowest)
         self.tier_benefits = self._tier_benefits(self.skus)
         # Where each kept line stands in its request.
         self.offsets: list[int] = (priced.lines.kept - priced.first_asked[priced.lines.basket]).tolist()
@@ -117,7 +126,34 @@ class Writer:
             personal=self.personal.get(number, ()),
             is_bounded=is_bounded,
         )
-        return EncodedQuote((), body, subtotal, discount, total, self.promotions.by_kind[number], is_bounded)
+        return EncodedQuote(
+            (),
+            body,
+            subtotal,
+            discount,
+            total,
+            self.promotions.by_kind[number],
+            is_bounded,
+            high > low and bool(self.priced.lines.tax_included[low]),
+            lines_by_bound(self.held_sums[number]),
+            self.costed_sums[number],
+            self.cost_sums[number],
+        )
+
+    @cached_property
+    def held_sums(self) -> list[int]:
+        """The bounds that hold the lines of each basket."""
+        return self._sums(self.held)
+
+    @cached_property
+    def costed_sums(self) -> list[int]:
+        """What is paid in each basket for the lines whose cost is known."""
+        return self._sums(np.where(self.cost_minor == NO_COST, 0, self.priced.total_minor))
+
+    @cached_property
+    def cost_sums(self) -> list[int]:
+        """What those lines cost."""
+        return self._sums(np.where(self.cost_minor == NO_COST, 0, self.cost_minor))
 
     def _texts(self, basket: Basket, low: int, high: int) -> list[str]:
         return [f'{{"id":{TEXTS[line_id]}{tail}' for line_id, tail in zip(basket.line_ids, self.tails[low:high], strict=True)]

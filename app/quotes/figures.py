@@ -1,6 +1,7 @@
 """The figures of known lines: a few packed words each, so that those of all lines of a batch are one array and are added up at once.
 
-A line's words are: where it begins, with its flags; its amounts; then one word for each promotion that is a candidate on it.
+A line's words are: where it begins, with its flags; its amounts and what is counted of it; then one word for each promotion that is a
+candidate on it.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from app.pricing.watched import NO_COST
+
 TAX_INCLUDED: Final = 1
 HAS_OFFERS: Final = 2
 
@@ -16,6 +19,7 @@ HAS_OFFERS: Final = 2
 _BEGINS: Final = -(1 << 62)
 _RULE: Final = 1 << 61
 _NUMBER_BITS: Final = 40
+_SUMMED: Final = np.arange(1, 6)[:, np.newaxis]
 
 
 class Numbering(dict[str, int]):
@@ -31,14 +35,19 @@ class Sums(NamedTuple):
 
     subtotal_minor: list[int]
     total_minor: list[int]
+    held: list[int]  # bounds of guardrails, as pricing.watched has them
+    costed_minor: list[int]  # the part of the total that is of lines whose cost is known
+    cost_minor: list[int]
     flags_of_any: list[int]
     flags_of_all: list[int]
     shared: dict[int, list[int]]  # of the baskets that have any: the candidates of more than one line, by number, ascending
 
 
-def pack_figures(*, flags: int, subtotal_minor: int, total_minor: int, rules: Sequence[int]) -> bytes:
+def pack_figures(*, flags: int, subtotal_minor: int, total_minor: int, held: int, cost_minor: int, rules: Sequence[int]) -> bytes:
     """The words of a line; `rules` numbers its candidates, each once."""
-    return pack(f"={3 + len(rules)}q", _BEGINS | flags, subtotal_minor, total_minor, *(_RULE | rule for rule in rules))
+    costed = (0, 0) if cost_minor == NO_COST else (total_minor, cost_minor)
+    words = (_BEGINS | flags, subtotal_minor, total_minor, held, *costed, *(_RULE | rule for rule in rules))
+    return pack(f"={len(words)}q", *words)
 
 
 def add_up(figures: Sequence[bytes], n_lines: Sequence[int]) -> Sums:
@@ -54,9 +63,13 @@ def add_up(figures: Sequence[bytes], n_lines: Sequence[int]) -> Sums:
     places = words[at] - _RULE + np.repeat(np.arange(counts.size) << _NUMBER_BITS, own_words)[at]
     places.sort()
     twice = places[1:][places[1:] == places[:-1]]
+    subtotal, total, held, costed, cost = np.add.reduceat(words[begins + _SUMMED], firsts, axis=1).tolist()
     return Sums(
-        np.add.reduceat(words[begins + 1], firsts).tolist(),
-        np.add.reduceat(words[begins + 2], firsts).tolist(),
+        subtotal,
+        total,
+        held,
+        costed,
+        cost,
         np.bitwise_or.reduceat(flags, firsts).tolist(),
         np.bitwise_and.reduceat(flags, firsts).tolist(),
         _by_basket(twice.tolist()) if twice.size else {},

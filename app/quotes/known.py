@@ -26,7 +26,7 @@ type Key = tuple[str, int]  # SKU and quantity
 class ForOrder(NamedTuple):
     """What order promotions need of a line, and what its text is made of when they have changed it."""
 
-    level: bytes  # the columns of LineLevel but the basket, packed
+    level: bytes  # the bounds that hold it and its cost, then the columns of LineLevel but the basket, packed
     start: str  # up to the unit price
     steps: str
     adjustments: str
@@ -112,7 +112,7 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
     # Of a basket without kept lines nothing is used, and the next one begins at the same line.
     by_kind = dict(zip(writer.first_kept, writer.promotions.by_kind, strict=False))
     on_lines = writer.promotions.on_lines
-    amounts = (priced.lines.tax_included, priced.lines.subtotal_minor, priced.total_minor)
+    amounts = (priced.lines.tax_included, priced.lines.subtotal_minor, priced.total_minor, writer.held, writer.cost_minor)
     return [
         KnownLine(
             writer.tails[line].encode(),
@@ -121,6 +121,8 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
                 flags=TAX_INCLUDED * tax_included | HAS_OFFERS * (line in offers),
                 subtotal_minor=subtotal_minor,
                 total_minor=total_minor,
+                held=held,
+                cost_minor=cost_minor,
                 rules=tuple(told[line]),
             ),
             by_kind.get(line, ()),
@@ -131,7 +133,7 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
                 ForOrder(level, writer.starts[line], writer.steps[line], ",".join(on_lines[line])),
             ),
         )
-        for line, (level, tax_included, subtotal_minor, total_minor) in enumerate(
+        for line, (level, tax_included, subtotal_minor, total_minor, held, cost_minor) in enumerate(
             zip(_order_columns(writer), *(column.tolist() for column in amounts), strict=True)
         )
     ]
@@ -185,9 +187,11 @@ def _is_summing(writer: Writer) -> Bools:
 
 
 def _order_columns(writer: Writer) -> list[bytes]:
-    """The columns of LineLevel, line by line."""
+    """The columns that order promotions need, line by line."""
     priced, lines = writer.priced, writer.priced.lines
     columns = (
+        writer.held,
+        writer.cost_minor,
         lines.sku_row,
         lines.quantity_milli,
         lines.list_minor,

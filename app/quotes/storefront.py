@@ -13,6 +13,7 @@ from app.errors import FieldError, InternalError, Problem, Unavailable, Validati
 from app.metrics import Metrics
 from app.pricebook.load import NoSuchVersion
 from app.pricing.book import PriceBook
+from app.quotes.encode import EncodedQuote
 from app.quotes.explanation import explained
 from app.quotes.ids import id_in_batch, id_of_key
 from app.quotes.lane import QuoteLane
@@ -200,12 +201,23 @@ class Storefront:
                 is_partial = entry.understood.request.partial and _LINE_ERROR in encoded.body
                 word = "partial" if is_partial else "priced"
                 self._metrics.selection_bounded.at().n += encoded.is_bounded
-                self._metrics.subtotal_minor.at().n += encoded.subtotal_minor
-                for kind, amount_minor in encoded.discount_by_kind:
-                    self._metrics.discount_minor.at(kind).n += amount_minor
+                self._count_money(entry.understood.request, encoded)
         else:
             word = "unavailable" if isinstance(outcome, Unavailable | InternalError) else "refused"
         self._metrics.quotes.at(entry.understood.request.channel or "", word).n += 1
+
+    def _count_money(self, request: Context, encoded: EncodedQuote) -> None:
+        metrics, channel, currency = self._metrics, request.channel or "", request.currency
+        metrics.subtotal_minor.at(channel, currency).n += encoded.subtotal_minor
+        metrics.merchandise_minor.at(channel, currency).n += encoded.subtotal_minor - encoded.discount_minor
+        if encoded.cost_minor or encoded.costed_minor:
+            tax = "included" if encoded.tax_included else "excluded"
+            metrics.costed_minor.at(channel, currency, tax).n += encoded.costed_minor
+            metrics.cost_minor.at(channel, currency, tax).n += encoded.cost_minor
+        for kind, amount_minor in encoded.discount_by_kind:
+            metrics.discount_minor.at(kind).n += amount_minor
+        for bound, line_count in encoded.held_lines:
+            metrics.held_lines.at(bound).n += line_count
 
 
 def _result(result: Entry | Problem) -> bytes:

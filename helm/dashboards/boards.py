@@ -74,7 +74,7 @@ TRAFFIC: Final = Board(
             "percentunit",
             (
                 Query(
-                    f'(sum(rate(pricing_requests_total{{{_QUOTING},status="5xx",$and}}[$__rate_interval])) or vector(0))'
+                    f'sum(rate(pricing_requests_total{{{_QUOTING},status="5xx",$and}}[$__rate_interval]))'
                     f" / sum(rate(pricing_requests_total{{{_QUOTING},$and}}[$__rate_interval]))",
                     "failed",
                 ),
@@ -239,7 +239,7 @@ POSTGRES: Final = Board(
             "Meters adrift",
             "By the worker: not what their holds add up to. Anything but 0 is an alert.",
             "short",
-            (Query("max(pricing_meter_drift)", "meters"),),
+            (Query("max(pricing_meter_drift$at)", "meters"),),
         ),
     ),
 )
@@ -247,7 +247,7 @@ POSTGRES: Final = Board(
 BUSINESS: Final = Board(
     "centwise-business",
     "Centwise: business",
-    "What was quoted, taken off and redeemed. Amounts are minor units of all currencies together.",
+    "What was quoted, taken off and redeemed, and what it brings. Amounts are minor units.",
     (
         Panel(
             "Quotes",
@@ -257,7 +257,7 @@ BUSINESS: Final = Board(
         ),
         Panel(
             "Discount",
-            "Minor units a second, by kind of promotion.",
+            "Minor units a second of all currencies together, by kind of promotion.",
             "short",
             (Query(_rate("pricing_discount_minor_total", by="kind"), "{{kind}}"),),
         ),
@@ -269,6 +269,59 @@ BUSINESS: Final = Board(
                 Query(
                     "sum(rate(pricing_discount_minor_total$at[$__rate_interval])) / sum(rate(pricing_subtotal_minor_total$at[$__rate_interval]))",
                     "discounts",
+                ),
+            ),
+        ),
+        Panel(
+            "Quoted amounts",
+            "Minor units a second after discounts, by channel and currency.",
+            "short",
+            (Query(_rate("pricing_merchandise_minor_total", by="channel, currency"), "{{channel}} {{currency}}"),),
+        ),
+        Panel(
+            "Discount rate by channel",
+            "What discounts on merchandise take of the amounts before them.",
+            "percentunit",
+            (
+                Query(
+                    f"1 - {_rate('pricing_merchandise_minor_total', by='channel, currency')}"
+                    f" / {_rate('pricing_subtotal_minor_total', by='channel, currency')}",
+                    "{{channel}} {{currency}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Margin",
+            "Of the quoted amounts whose cost is known. With prices that include tax the tax is in it: compare such a margin with itself only.",
+            "percentunit",
+            (
+                Query(
+                    f"1 - {_rate('pricing_cost_minor_total', by='channel, currency, tax')}"
+                    f" / {_rate('pricing_costed_minor_total', by='channel, currency, tax')}",
+                    "{{channel}} {{currency}}, tax {{tax}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Amounts with a cost",
+            "The share of the quoted amounts that the margin is of.",
+            "percentunit",
+            (
+                Query(
+                    f"{_rate('pricing_costed_minor_total', by='currency')} / {_rate('pricing_merchandise_minor_total', by='currency')}",
+                    "{{currency}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Lines that guardrails hold",
+            "The share of the quoted lines that would be cheaper, or dearer at a ceiling, by bound. Many at floors are an alert.",
+            "percentunit",
+            (
+                Query(
+                    f"{_rate('pricing_held_lines_total', by='bound')}"
+                    f' / on () group_left () sum(rate(pricing_lines_total{{door=~"quote|batch",$and}}[$__rate_interval]))',
+                    "{{bound}}",
                 ),
             ),
         ),

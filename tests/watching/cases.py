@@ -17,27 +17,42 @@ class Case(NamedTuple):
     step: str = "1m"
 
 
-def _shares(endpoint: str, *, bad: int, good: int, steps: int) -> dict[str, str]:
+def _shares(endpoint: str, *, bad: int, good: int, steps: int, more: str = "") -> dict[str, str]:
     """Requests of an endpoint of which a steady share fails."""
     return {
-        f'pricing_requests_total{{endpoint="{endpoint}",status="5xx"}}': f"0+{bad}x{steps}",
-        f'pricing_requests_total{{endpoint="{endpoint}",status="2xx"}}': f"0+{good}x{steps}",
+        f'pricing_requests_total{{endpoint="{endpoint}",status="5xx"{more}}}': f"0+{bad}x{steps}",
+        f'pricing_requests_total{{endpoint="{endpoint}",status="2xx"{more}}}': f"0+{good}x{steps}",
     }
 
 
-def _buckets(metric: str, bounds: tuple[str, str], *, above: int, of: int) -> dict[str, str]:
+def _held(held: str, *, of: int, bound: str = "floor", more: str = "") -> dict[str, str]:
+    """Quoted lines a minute, and how many of them a bound holds."""
+    return {
+        f'pricing_held_lines_total{{bound="{bound}"{more}}}': f"0+{held}x120",
+        f'pricing_lines_total{{door="quote"{more}}}': f"0+{of}x120",
+    }
+
+
+def _buckets(metric: str, bounds: tuple[str, str], *, above: int, of: int, more: str = "") -> dict[str, str]:
     """A histogram of which so many of so many a minute lie between two bounds, and the others below both."""
     low, high = bounds
     return {
-        f'{metric}_bucket{{instance="a",le="{low}"}}': f"0+{of - above}x60",
-        f'{metric}_bucket{{instance="a",le="{high}"}}': f"0+{of}x60",
-        f'{metric}_bucket{{instance="a",le="+Inf"}}': f"0+{of}x60",
+        f'{metric}_bucket{{instance="a",le="{low}"{more}}}': f"0+{of - above}x60",
+        f'{metric}_bucket{{instance="a",le="{high}"{more}}}': f"0+{of}x60",
+        f'{metric}_bucket{{instance="a",le="+Inf"{more}}}': f"0+{of}x60",
     }
 
 
 _QUOTES: Final = "POST /v1/quotes"
 _CONFIRMS: Final = "POST /v1/holds/{hold_id}/confirm"
 _HOLD_UP: Final = 'pricing_database_up{instance="a"}'
+# Two installations that one Prometheus scrapes, as labels behind others.
+_SMALL: Final = ',namespace="shops",job="small"'
+_LARGE: Final = ',namespace="shops",job="large"'
+_OF_SMALL: Final = _SMALL[1:]
+# A hundred times the traffic, of which nothing is wrong.
+_LARGE_SERVES: Final = _shares(_QUOTES, bad=0, good=100_000, steps=90, more=_LARGE)
+_SMALL_FAILS: Final = _shares(_QUOTES, bad=20, good=980, steps=90, more=_SMALL)
 
 CASES: Final[dict[str, tuple[Case, ...]]] = {
     # 14.4 times five in ten thousand are 0.72 per cent.
@@ -74,6 +89,8 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
             80,
             0,
         ),
+        Case("of two installations the small one fails", _LARGE_SERVES | _SMALL_FAILS, 80, 1, f'slo="quote",{_OF_SMALL}'),
+        Case("which is not laid to the large one", _LARGE_SERVES | _SMALL_FAILS, 80, 0, _LARGE[1:]),
     ),
     # Six times that are 0.3 per cent.
     "ErrorBudgetBurns": (
@@ -87,6 +104,46 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
     "ServiceAbsent": (
         Case("nothing is scraped", {'up{instance="a"}': "0x60"}, 50, 1),
         Case("one process is", {_HOLD_UP: "1x60"}, 50, 0),
+        Case("the only one is gone", {_HOLD_UP: "1x20 _x40"}, 50, 1),
+        Case(
+            "one of two installations is gone",
+            {f'pricing_database_up{{instance="a"{_SMALL}}}': "1x20 _x40", f'pricing_database_up{{instance="b"{_LARGE}}}': "1x60"},
+            50,
+            1,
+            _OF_SMALL,
+        ),
+        Case(
+            "nothing else is told then",
+            {f'pricing_database_up{{instance="a"{_SMALL}}}': "1x20 _x40", f'pricing_database_up{{instance="b"{_LARGE}}}': "1x60"},
+            50,
+            1,
+        ),
+        Case(
+            "one process of two is gone",
+            {f'pricing_database_up{{instance="a"{_SMALL}}}': "1x20 _x40", f'pricing_database_up{{instance="b"{_SMALL}}}': "1x60"},
+            50,
+            0,
+        ),
+        Case(
+            "one was taken away more than a day ago",
+            {
+                f'pricing_database_up{{instance="a"{_SMALL}}}': "1x2 _x150",
+                f'pricing_database_up{{instance="b"{_LARGE}}}': "1x152",
+            },
+            1_500,
+            0,
+            step="10m",
+        ),
+        Case(
+            "and one within it",
+            {
+                f'pricing_database_up{{instance="a"{_SMALL}}}': "1x12 _x140",
+                f'pricing_database_up{{instance="b"{_LARGE}}}': "1x152",
+            },
+            1_500,
+            1,
+            step="10m",
+        ),
     ),
     "DatabaseAway": (Case("away", {_HOLD_UP: "0x60"}, 50, 1), Case("there", {_HOLD_UP: "1x60"}, 50, 0)),
     "BookNotChecked": (
@@ -103,6 +160,28 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
             50,
             0,
         ),
+        Case(
+            "two installations have books of their own",
+            {
+                f'pricing_book_version{{instance="a"{_SMALL}}}': "7x60",
+                f'pricing_book_version{{instance="b"{_LARGE}}}': "900x60",
+                'pricing_book_version{instance="c",namespace="shops"}': "12x60",
+                'pricing_book_version{instance="d"}': "1x60",
+            },
+            50,
+            0,
+        ),
+        Case(
+            "one of them differs within",
+            {
+                f'pricing_book_version{{instance="a"{_SMALL}}}': "7x60",
+                f'pricing_book_version{{instance="b"{_SMALL}}}': "8x60",
+                f'pricing_book_version{{instance="c"{_LARGE}}}': "7x60",
+                f'pricing_book_version{{instance="d"{_LARGE}}}': "7x60",
+            },
+            50,
+            1,
+        ),
     ),
     "BookRejected": (
         Case("refused a quarter of an hour ago", {'pricing_book_refusals_total{instance="a"}': "0x39 1x20"}, 50, 1),
@@ -111,6 +190,14 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
     "DecisionsStoredSlowly": (
         Case("two of a hundred take longer", _buckets("pricing_flush_seconds", ("0.25", "0.5"), above=2, of=100), 50, 1),
         Case("nine of a thousand do", _buckets("pricing_flush_seconds", ("0.25", "0.5"), above=9, of=1_000), 50, 0),
+        Case(
+            "a process has the name of another installation's",
+            _buckets("pricing_flush_seconds", ("0.25", "0.5"), above=2, of=100, more=_SMALL)
+            | _buckets("pricing_flush_seconds", ("0.25", "0.5"), above=0, of=10_000, more=_LARGE),
+            50,
+            1,
+            _OF_SMALL,
+        ),
     ),
     "SpoolWaitsLong": (
         Case("61 s", {'pricing_spool_oldest_seconds{instance="a"}': "61x60", _HOLD_UP: "1x60"}, 50, 1),
@@ -149,6 +236,12 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
             40,
             0,
         ),
+        Case(
+            "another installation has more of its own",
+            {f'pricing_signing_keys{{instance="a"{_SMALL}}}': "1x60", f'pricing_signing_keys{{instance="b"{_LARGE}}}': "3x60"},
+            50,
+            0,
+        ),
     ),
     "MeterDrift": (
         Case("one meter", {'pricing_meter_drift{instance="w"}': "1x60"}, 50, 1),
@@ -174,9 +267,52 @@ CASES: Final[dict[str, tuple[Case, ...]]] = {
             410,
             0,
         ),
+        Case(
+            "a fifth beside a large installation that gives less",
+            {
+                f'pricing_discount_minor_total{{kind="k"{_SMALL}}}': "0+10x300 3020+20x150",
+                f'pricing_subtotal_minor_total{{currency="USD"{_SMALL}}}': "0+100x450",
+                f'pricing_discount_minor_total{{kind="k"{_LARGE}}}': "0+1000x450",
+                f'pricing_subtotal_minor_total{{currency="EUR"{_LARGE}}}': "0+100000x450",
+            },
+            410,
+            1,
+            _OF_SMALL,
+        ),
+    ),
+    "LinesAtFloor": (
+        Case("21 of a hundred lines", _held("21", of=100), 110, 1),
+        Case("19.9 of a hundred", _held("19.9", of=100), 110, 0),
+        Case("a margin holds them", _held("21", of=100, bound="min_margin"), 110, 1),
+        Case("makers' advertised prices hold them", _held("90", of=100, bound="map"), 110, 0),
+        Case("all of 17 a minute", _held("17", of=17), 110, 1),
+        Case("all of 16 a minute, too few to tell", _held("16", of=16), 110, 0),
+        Case(
+            "of two installations the small one",
+            _held("30", of=100, more=_SMALL) | _held("100", of=10_000, more=_LARGE),
+            110,
+            1,
+            _OF_SMALL,
+        ),
+        Case(
+            "the traffic of another installation is none of its own",
+            _held("10", of=10, more=_SMALL) | _held("100", of=10_000, more=_LARGE),
+            110,
+            0,
+        ),
     ),
     "BudgetNearlyUsed": (
         Case("91 per cent", {'pricing_budget_used_share{instance="a"}': "0.91x60"}, 50, 1),
         Case("90 per cent", {'pricing_budget_used_share{instance="a"}': "0.9x60"}, 50, 0),
+        Case(
+            "it says whose",
+            {
+                f'pricing_budget_used_share{{instance="a"{_SMALL}}}': "0.91x60",
+                f'pricing_budget_used_share{{instance="b"{_LARGE}}}': "0.5x60",
+            },
+            50,
+            1,
+            _OF_SMALL,
+        ),
     ),
 }
