@@ -69,6 +69,7 @@ PROGRAMS: Final = {
     ("prometheus-alertmanager",): ("tests/docs/stranger.py", "commands(_PAGE)"),
     ("promtool", "check", "config"): ("tests/docs/stranger.py", "commands(_PAGE)"),
     ("printf",): ("tests/helm/test_secrets.py", "dry-run"),
+    ("test", "-s"): ("tests/docs/test_exports.py", "manifest.json"),
     (".venv/bin/locust",): ("tests/loadtests/test_commands.py", '"locust"'),
     (".tools/bin/uv", "sync"): ("tests/docs/test_commands.py", "def test_extras_"),
 }

@@ -1,7 +1,7 @@
 """The documentation as tests see it: pages, their fenced blocks, and the exchanges that a page shows.
 
 An `http` block is a request as it goes over the line: method and path, headers if any, an empty line, the body; `###` parts several of
-them. A `sh` block that begins with `curl` is a request too, unless it reads a file. The block `json reply` after it is what the service
+them. A `sh` block of `curl` is requests too, unless it reads a file. The block `json reply` after it is what the service
 answers, shortened; `json 422` is an answer with that status. Braces in a path, header or body (`{id}`) stand for that member of the last
 reply that has it. A plain `json` block is not sent.
 """
@@ -75,7 +75,7 @@ def exchanges(page: Path) -> list[Exchange]:
         if block.language == "http":
             found += [_request(block, part.strip("\n")) for part in re.split(r"^###.*$", block.text, flags=re.MULTILINE)]
         elif block.language == "sh" and block.text.startswith("curl ") and "--data-binary @" not in block.text:
-            found.append(_curl(block))
+            found += [_curl(block, text) for text in re.split(r"\n(?=curl )", block.text.strip())]
         elif block.language == "json" and block.words:
             if not found or found[-1].reply is not None:
                 raise ValueError(f"{name_of(page)}:{block.line}: a reply to nothing")
@@ -97,9 +97,9 @@ def _request(block: Block, text: str) -> Exchange:
     return Exchange(block.line, match["method"], match["path"], headers, body, None, None)
 
 
-def _curl(block: Block) -> Exchange:
+def _curl(block: Block, text: str) -> Exchange:
     """The few options of curl that the pages use."""
-    words = iter(shlex.split(block.text.replace("\\\n", " "))[1:])
+    words = iter(shlex.split(text.replace("\\\n", " "))[1:])
     method, path, headers, body = "GET", "", {}, ""
     for word in words:
         match word:
