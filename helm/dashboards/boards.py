@@ -237,9 +237,9 @@ POSTGRES: Final = Board(
         ),
         Panel(
             "Meters adrift",
-            "By the worker: not what their holds add up to. Anything but 0 is an alert.",
+            "By the worker, whatever job is chosen: not what their holds add up to. Anything but 0 is an alert.",
             "short",
-            (Query("max(pricing_meter_drift$at)", "meters"),),
+            (Query('max(pricing_meter_drift{namespace=~"$namespace"})', "meters"),),
         ),
     ),
 )

@@ -96,10 +96,11 @@ def test_a_series_that_is_not_there_is_missed() -> None:
 
 
 async def test_the_worker_shows_what_alerts_read_of_it(database: Database) -> None:
-    async with running(create_worker_app(Worker(database, retention_days=7, hold_retention_days=7))) as client:
+    worker = Worker(database, retention_days=7, hold_retention_days=7)
+    async with running(create_worker_app(worker)) as client:
         found = families((await client.get("/metrics")).text)
 
-    assert {one["task"] for one in labelled(found["pricing_background_failures"])} == {"drift", "upkeep"}
+    assert {one["task"] for one in labelled(found["pricing_background_failures"])} == worker.jobs.keys()
     assert {"pricing_meter_drift", "pricing_meter_drift_checked_seconds"} <= found.keys()
 
 
