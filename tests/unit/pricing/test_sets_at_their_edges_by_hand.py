@@ -50,6 +50,31 @@ def test_bundle_that_costs_nothing_is_not_made_of_what_costs_nothing() -> None:
     assert reply["next_benefit"] == []
 
 
+def test_bundle_whose_cents_come_to_its_price_saves_nothing() -> None:
+    # A third of 1000 is more than 333, and rounds to it.
+    reply = both([("A", 3)], {"prices": prices(A="333.3333"), "promotions": {"p": bundle(["A"], price=333, max_times=1)}})
+
+    assert reply["not_applied"] == [{"rule": "p", "reason": "nothing_to_discount"}]
+
+
+def test_amount_of_a_bundle_is_whole_up_to_what_it_costs() -> None:
+    assert taken(both([("A", 1)], {"prices": ABC, "promotions": {"p": bundle(["A"], amount=800)}})) == [[-800]]
+
+
+def test_bundles_of_several_promotions_stand_side_by_side() -> None:
+    def of(*components: tuple[str, int], **params: Any) -> Body:
+        parts = [{"scope": only(skus=[sku]), "quantity": quantity} for sku, quantity in components]
+        return promotion("bundle", {"components": parts} | params)
+
+    promotions = {"p": of(("A", 2), ("B", 1), price=2_400), "q": of(("C", 1), ("D", 3), ("E", 1), amount=100)}
+    lines: list[tuple[str, int | str]] = [("A", 2), ("B", 1), ("C", 1), ("D", 3), ("E", 1)]
+
+    resources = {"prices": prices(**dict.fromkeys("ABCDE", "1000")), "promotions": promotions}
+
+    assert taken(both(lines, resources)) == [[-400], [-200], [-20], [-60], [-20]]
+    assert taken(both(lines[2:], resources)) == [[-20], [-60], [-20]]
+
+
 def test_greatest_amount_off_millions_of_bundles_takes_all_and_no_more() -> None:
     # 9e11 off each of eleven million bundles, which is beyond 64 bits: everything is free.
     documents = {"prices": ABC, "promotions": {"p": bundle(["C"], amount=AMOUNT_MINOR_MAX)}}
