@@ -42,7 +42,7 @@ def compile_endings(bodies: Sequence[Mapping[str, Any]]) -> Endings:
         known = [bound for bound in bounds if bound is not None]
         if None in bounds[:-1] or known != sorted(set(known)):
             raise ValueError("the bands must rise, and only the last may be open: up_to null")
-        closing: list[dict[str, Any]] = [] if bounds[-1] is None else [{"up_to": None, "endings": []}]
+        closing: list[dict[str, Any]] = [] if bounds[-1] is None else [{"endings": []}]
         for band in (*body["bands"], *closing):
             up_to.append(INT64_MAX if band.get("up_to") is None else band["up_to"] * E4)
             rest += [int(ending) for ending in band["endings"]]
@@ -114,7 +114,7 @@ def _nearest(
     """The nearest price in e4 at or beyond a start (n,) with any ending of its band that the bounds permit, and whether there is one."""
     best = np.full(band.size, -1 if is_below else INT64_MAX, np.int64)
     low, count = endings.ending_first[band], np.diff(endings.ending_first)[band]
-    for number in range(int(count.max(initial=0))):
+    for number in range(int(count.max())):
         is_there = number < count
         ending = np.where(is_there, low + number, 0)
         rest, modulus = endings.ending_rest[ending], endings.ending_modulus[ending]

@@ -9,7 +9,6 @@ import numpy as np
 
 from app.pricing.groups import Groups, groups_of_sizes
 from app.pricing.money import (
-    AMOUNT_MINOR_MAX,
     MILLI,
     PPM,
     Bools,
@@ -165,8 +164,9 @@ def _layout(packed: Packed, turn: Turn, available: Int64s, mask: Int64s) -> _Lay
     first = packed.components.first
     places = groups_of_sizes(first[turn.row + 1] - first[turn.row])
     component = np.arange(places.group.size) + (first[turn.row] - places.starts)[places.group]
-    lowest_bit = np.bitwise_count((mask & -mask) - 1).astype(np.int64)
-    place = places.starts[turn.lines.group] + lowest_bit
+    # The number of the one component that a line is in; lines in several are packed exactly, wherever they stand here.
+    number = np.bitwise_count(mask - 1).astype(np.int64)
+    place = places.starts[turn.lines.group] + number
     is_dearest = np.ones(place.size, np.bool_)
     order, in_order = by_unit_price(turn.running_minor, turn.quantity_milli, place, is_dearest)
     return _Layout(places, packed.components.units[component], place, order, in_order, available)
@@ -222,10 +222,10 @@ def _saving(packed: Packed, turn: Turn, times: Int64s, total: Int64s) -> Int64s:
     """What bundles whose units cost a total save (n_apps,)."""
     price, amount = packed.price_minor[turn.row], packed.amount_minor[turn.row]
     by_percent = round_mul_div(total, packed.off_ppm[turn.row], PPM, turn.policy.rounding)
-    by_amount = np.where(amount > AMOUNT_MINOR_MAX // np.maximum(times, 1), total, np.minimum(amount * times, total))
-    is_bounded = price <= AMOUNT_MINOR_MAX // np.maximum(times, 1)
-    by_price = np.where(is_bounded, np.maximum(total - np.where(is_bounded, price, 0) * times, 0), 0)
-    return np.where(price >= 0, by_price, by_percent + by_amount)
+    # So much each time is above the total already, and its product no overflow. Prices are bounded by the units that are worth them.
+    enough = total // np.maximum(times, 1) + 1
+    by_amount = np.minimum(np.minimum(amount, enough) * times, total)
+    return np.where(price >= 0, np.maximum(total - price * times, 0), by_percent + by_amount)
 
 
 def _offer(packed: Packed, turn: Turn, packs: _Packs) -> Offer:

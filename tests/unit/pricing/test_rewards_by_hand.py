@@ -68,13 +68,13 @@ def test_percentages_across_and_by_line_with_a_cap_take_their_turn_together() ->
     # Half of 99 is 49.5, rounded once to 50: evenly 17, 17 and 16. A line by itself gives 16.5, rounded to 17.
     promotions = {
         "a": with_params(half, per="across", allocate="even") | {"scope": only(skus=["A", "B", "C"])},
-        "b": with_params(half, cap=1_000) | {"scope": only(skus=["D"])},
+        "b": with_params(half, cap=1_000_000) | {"scope": only(skus=["D", "E"])},
     }
-    units = prices(A="33", B="33", C="33", D="33")
+    units = prices(A="33", B="33", C="33", D="33", E="1000000")
 
-    reply = both([(sku, 1) for sku in "ABCD"], {"prices": units, "promotions": promotions})
+    reply = both([(sku, 1) for sku in "ABCDE"], {"prices": units, "promotions": promotions})
 
-    assert taken(reply) == [[-17], [-17], [-16], [-17]]
+    assert taken(reply) == [[-17], [-17], [-16], [-17], [-500_000]]
 
 
 def test_fixed_prices_of_some_units_and_of_all_stand_side_by_side() -> None:
