@@ -47,7 +47,6 @@ class ConditionTable(NamedTuple):
     value: Int64s
     value_set: Int64s  # for lists: which set, −1 otherwise
     is_running: Bools
-    can_explain: Bools  # a leaf that does not stand below a `not`
     set_key: Int64s  # sorted: set · 2^42 + value + 2^41
     is_judged_late: Bools  # (n_rules,) has a leaf on a running amount
     needs_order: Bools  # (n_rules,) has a leaf on the running amount of the order
@@ -69,12 +68,12 @@ class Node(NamedTuple):
     op: int
     parent: int
     depth: int
-    slot: int
-    compare: int
-    value: int
-    values: tuple[int, ...] | None
-    is_running: bool
-    can_explain: bool
+    # What follows is of leaves.
+    slot: int = 0
+    compare: int = 0
+    value: int = 0
+    values: tuple[int, ...] | None = None
+    is_running: bool = False
 
 
 type Tree = list[Node]
@@ -84,38 +83,29 @@ def read_tree(tree: Mapping[str, Any] | None, vocabulary: Vocabulary) -> Tree:
     """Read one tree. Raises ConditionError."""
     nodes: Tree = []
     if tree is not None:
-        _read(tree, vocabulary, nodes, parent=-1, depth=0, can_explain=True, path="conditions")
+        _read(tree, vocabulary, nodes, parent=-1, depth=0, path="conditions")
     return nodes
 
 
-def _read(
-    tree: Mapping[str, Any], vocabulary: Vocabulary, nodes: Tree, *, parent: int, depth: int, can_explain: bool, path: str
-) -> None:
+def _read(tree: Mapping[str, Any], vocabulary: Vocabulary, nodes: Tree, *, parent: int, depth: int, path: str) -> None:
     if depth > 16:
         raise ConditionError(path, "the conditions are nested too deeply")
     here = len(nodes)
     for name, op in (("all", ALL), ("any", ANY)):
         if name in tree:
-            nodes.append(Node(op, parent, depth, 0, 0, 0, None, False, False))
+            nodes.append(Node(op, parent, depth))
             for number, child in enumerate(tree[name]):
-                _read(
-                    child,
-                    vocabulary,
-                    nodes,
-                    parent=here,
-                    depth=depth + 1,
-                    can_explain=can_explain,
-                    path=f"{path}.{name}[{number}]",
-                )
+                at = f"{path}.{name}[{number}]"
+                _read(child, vocabulary, nodes, parent=here, depth=depth + 1, path=at)
             return
     if "not" in tree:
-        nodes.append(Node(NOT, parent, depth, 0, 0, 0, None, False, False))
-        _read(tree["not"], vocabulary, nodes, parent=here, depth=depth + 1, can_explain=False, path=f"{path}.not")
+        nodes.append(Node(NOT, parent, depth))
+        _read(tree["not"], vocabulary, nodes, parent=here, depth=depth + 1, path=f"{path}.not")
         return
-    nodes.append(_leaf(tree, vocabulary, parent=parent, depth=depth, can_explain=can_explain, path=path))
+    nodes.append(_leaf(tree, vocabulary, parent=parent, depth=depth, path=path))
 
 
-def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth: int, can_explain: bool, path: str) -> Node:
+def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth: int, path: str) -> Node:
     name, op, value = tree["attribute"], tree["op"], tree["value"]
     attribute = vocabulary.attributes.get(name)
     if attribute is None:
@@ -134,7 +124,7 @@ def _leaf(tree: Mapping[str, Any], vocabulary: Vocabulary, *, parent: int, depth
     except ValueError as error:
         raise ConditionError(f"{path}.value", str(error)) from error
     is_running = tree.get("basis") == "running"
-    return Node(LEAF, parent, depth, vocabulary.slots[name], COMPARE[op], single, values, is_running, can_explain)
+    return Node(LEAF, parent, depth, vocabulary.slots[name], COMPARE[op], single, values, is_running)
 
 
 def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
@@ -162,7 +152,6 @@ def pack_conditions(trees: Sequence[Tree]) -> ConditionTable:
         fields[:, 5].copy(),
         np.array(set_of_node, np.int64),
         np.array([node.is_running for node in nodes], np.bool_),
-        np.array([node.can_explain for node in nodes], np.bool_),
         np.unique(np.array(keys, np.int64)),
         np.array([any(node.is_running for node in tree) for tree in trees], np.bool_),
         np.array([any(node.is_running and node.slot == ORDER_SUBTOTAL for node in tree) for tree in trees], np.bool_),
@@ -198,7 +187,7 @@ def splice_conditions(edit: Edit, old: ConditionTable, new: ConditionTable) -> C
     tree, rule_of_tree = _splice_trees(edit, old, new)
     columns = {
         name: joined(nodes, getattr(old, name), getattr(new, name))
-        for name in ("op", "parent", "depth", "slot", "compare", "value", "is_running", "can_explain")
+        for name in ("op", "parent", "depth", "slot", "compare", "value", "is_running")
     }
     return ConditionTable(
         first=joined_first(edit, old.first, new.first),
@@ -248,7 +237,7 @@ def _tree_like(old: ConditionTable, new: ConditionTable, rule: int) -> int | Non
 def _content(table: ConditionTable, rule: int) -> tuple[bytes, ...]:
     """All that a rule's tree says."""
     low, high = table.first[rule : rule + 2].tolist()
-    columns = (table.op, table.parent, table.depth, table.slot, table.compare, table.value, table.is_running, table.can_explain)
+    columns = (table.op, table.parent, table.depth, table.slot, table.compare, table.value, table.is_running)
     sets = table.value_set[low:high]
     bounds = np.searchsorted(table.set_key, np.stack([sets, sets + 1]) * VALUE_STRIDE).T.tolist()
     values = [table.set_key[start:stop] % VALUE_STRIDE for start, stop in bounds]

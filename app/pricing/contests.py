@@ -117,11 +117,12 @@ def _contestants(on_line: Groups, bars: Int64s) -> Bools:
         return np.zeros(bars.size, np.bool_)
     has_exclusive = on_line.any(bars == _EXCLUSIVE) & (on_line.sizes() > 1)
     is_contestant: Bools = has_exclusive[on_line.group]
-    key = on_line.group * (int(bars.max(initial=0)) + 1) + bars
-    order = np.argsort(np.where(bars >= 0, key, -1), kind="stable")
-    same = (key[order[1:]] == key[order[:-1]]) & (bars[order[1:]] >= 0) & (bars[order[:-1]] >= 0)
-    is_contestant[order[1:][same]] = True
-    is_contestant[order[:-1][same]] = True
+    grouped = (bars >= 0).nonzero()[0]
+    cell = on_line.group[grouped] * (int(bars.max()) + 1) + bars[grouped]
+    order = np.argsort(cell)
+    same = cell[order[1:]] == cell[order[:-1]]
+    is_contestant[grouped[order[1:][same]]] = True
+    is_contestant[grouped[order[:-1][same]]] = True
     return is_contestant
 
 
@@ -163,7 +164,7 @@ def _winners(
     order = np.lexsort((n_taken, running, row_line))
     winner = order[first_row]
     is_tied = (running == running[winner][row_line]) & (n_taken == n_taken[winner][row_line])
-    n_tied = np.bincount(row_line[is_tied], minlength=winner.size)
+    n_tied = np.bincount(row_line[is_tied])
 
     def names(row: int) -> tuple[list[str], list[str]]:
         """The sorted ids of those that take something, and of the whole set."""
@@ -184,7 +185,7 @@ def _tables(bars_at: Int64s) -> tuple[Bools, Int64s, Int64s, Int64s]:
     patterns, pattern = np.unique(np.where(bars_at >= 0, first_alike, bars_at), axis=0, return_inverse=True)
     tables = [_maximal_sets(tuple(bars)) for bars in patterns.tolist()]
     count = np.array([len(table) for table in tables])
-    return np.concatenate(tables), np.cumsum(count) - count, count, pattern.reshape(-1)
+    return np.concatenate(tables), np.cumsum(count) - count, count, pattern
 
 
 @lru_cache(maxsize=4096)

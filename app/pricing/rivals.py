@@ -32,8 +32,6 @@ class Field(NamedTuple):
 
 def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> list[Field]:
     """The baskets in which combinations have to be tried, after all have taken part."""
-    if live.size == 0:
-        return []
     by_sequence = _may_win_by_sequence(work, apps, live, outcome)
     is_maybe = _may_have_rivals(work, apps, live)
     is_maybe[apps.basket[outcome.is_short]] = True
@@ -53,12 +51,9 @@ def _may_have_rivals(work: Work, apps: Applications, live: Int64s) -> Bools:
     """Baskets whose live applications may exclude each other otherwise than in contests on lines (n_baskets,)."""
     promotions, rule, basket = work.promotions, apps.rule[live], apps.basket[live]
     n_baskets = work.orders.context.size
-    is_maybe = np.zeros(n_baskets, np.bool_)
+    is_maybe: Bools = np.bincount(basket[promotions.uses_units[rule]], minlength=n_baskets) > 1
     is_exclusive = promotions.is_exclusive[rule]
     is_barred = is_exclusive | (promotions.group[rule] != NO_GROUP)
-    uses_units = promotions.uses_units[rule]
-    if uses_units.any():
-        is_maybe |= np.bincount(basket[uses_units], minlength=n_baskets) > 1
     if not is_barred.any():
         return is_maybe
     is_order_level = rule >= promotions.n_line_level

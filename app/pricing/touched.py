@@ -42,7 +42,8 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
             return None
         names = changed | with_other_days
         if not compared.is_same_day:
-            names |= before.sources.patterns[resource] | after.sources.patterns[resource]
+            # What has a pattern in one of the books only has changed.
+            names |= after.sources.patterns[resource]
         for body in _bodies(compared, resource, names):
             scope = scope_of_rule(resource, body, after)
             if scope.is_open:
@@ -54,8 +55,6 @@ def skus_touched(before: PriceBook, after: PriceBook) -> Int64s | None:
 def _beside_on_ladders(book: PriceBook, rows: set[int]) -> set[int]:
     """The rows of SKUs that stand on a ladder with one of these: one price moves the others."""
     ladders = book.ladders
-    if not rows or ladders.key.size == 0:
-        return set()
     ladder, sku_row = ladder_of(ladders, np.arange(ladders.key.size)), ladders.key % book.n_skus
     moved = np.unique(ladder[np.isin(sku_row, list(rows))])
     return set(sku_row[np.isin(ladder, moved)].tolist())

@@ -122,7 +122,8 @@ def judge(table: ConditionTable, facts: Facts, rule: Int64s, context: Int64s, sc
     has_nodes = count > 0
     app_holds = np.ones(rule.size, np.bool_)
     app_holds[has_nodes] = holds[first[has_nodes]]
-    is_blamed = (op == LEAF) & ~holds & table.can_explain[node] & ~app_holds[app]
+    # A comparison below a `not` is true, or stands in a part that holds: the `not`, or what it denies.
+    is_blamed = (op == LEAF) & ~holds & ~app_holds[app]
     if is_excused is not None:
         is_blamed &= ~is_excused
     return _verdict(table, app_holds, app, node, is_blamed.nonzero()[0], actual, is_known)

@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 import libcst
 from mutmut.mutation.file_mutation import Mutation, create_mutations, deep_replace
@@ -105,7 +106,7 @@ def _function_of(source: str, name: str, module: dict[str, object]) -> types.Fun
     *owner, own = name.split(".")
     text = source.strip("\n")
     if owner:
-        text = f"class {owner[0]}:\n{text}"
+        text = f"class {owner[0]}:\n{indent(text, '    ')}"
     made: dict[str, object] = {}
     # Annotations are not evaluated: some name what is imported for the type checker only.
     exec(compile(text, f"<mutant of {name}>", "exec", __future__.annotations.compiler_flag, dont_inherit=True), module, made)

@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from tests.mutation.explained import EXPLAINED, Change, change_of, read_explained
-from tests.mutation.mutants import ROOT, mutants_of
+from tests.mutation.forks import in_fork
+from tests.mutation.mutants import ROOT, Mutant, loaded_function, mutants_of
 
 SOURCE = """
 def fee(amount: int) -> int:
@@ -74,6 +76,19 @@ def test_mutant_is_put_into_a_copy_of_the_process_only() -> None:
     ran = subprocess.run([sys.executable, "-c", SWITCH], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert ran.stdout == "3.5 4 None\n"
+
+
+def test_mutant_of_a_method_can_be_put_in() -> None:
+    """One that cannot be would die of it, which counts as killed. The `__init__` of an exception asks for its class besides."""
+    mutant = next(mutants_of("book.py", (ROOT / "app/pricing/book.py").read_text()))
+
+    assert mutant.name == "BookError.__init__"
+    assert in_fork(partial(_code_of, mutant)) == mutant.name
+
+
+def _code_of(mutant: Mutant) -> str:
+    mutant.put_in()
+    return loaded_function(mutant.path, mutant.name).__code__.co_qualname
 
 
 def test_survivor_is_explained_by_its_lines_or_by_its_family() -> None:

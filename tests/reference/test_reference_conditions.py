@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.reference.both import both
 from tests.reference.builders import Resources, amount_off, line, only, percent_off, prices, quote, taken
 from tests.reference.shop import Body
 
@@ -22,7 +23,7 @@ def leaf(attribute: str, op: str, value: Any, **more: str) -> Body:
 
 def ask(condition: Body, **sent: Any) -> Body:
     promotions = {"p": percent_off("10", conditions=condition, scope=only(skus=["A"]))}
-    return quote([("A", 2), ("B", "0.5")], {"prices": AB, "promotions": promotions, "attributes": ATTRIBUTES}, **sent)
+    return both([("A", 2), ("B", "0.5")], {"prices": AB, "promotions": promotions, "attributes": ATTRIBUTES}, **sent)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_running_amount_is_judged_at_the_turn_and_before_is_not() -> None:
         "b": percent_off("10", conditions=leaf("order.subtotal", ">=", 1000, basis="running")),
         "c": percent_off("10", conditions=leaf("order.subtotal", ">=", 1000)),
     }
-    found = quote([("A", 1)], {"prices": AB, "promotions": promotions})
+    found = both([("A", 1)], {"prices": AB, "promotions": promotions})
 
     assert taken(found) == [[-500, -50]]
     assert found["not_applied"] == [{"rule": "b", "reason": "min_spend_not_met", "needed": 500}]
@@ -97,7 +98,7 @@ def test_condition_comes_before_the_state_of_lines() -> None:
         "a": percent_off("10", exclusive=True, priority=9),
         "b": percent_off("10", conditions=leaf("order.distinct", ">", 1)),
     }
-    found = quote([("A", 1)], {"prices": AB, "promotions": promotions})
+    found = both([("A", 1)], {"prices": AB, "promotions": promotions})
 
     assert found["not_applied"] == [{"rule": "b", "reason": "min_quantity_not_met", "needed": "1"}]
 
@@ -111,8 +112,8 @@ def test_attributes_are_declared_and_typed() -> None:
             ["attributes.age", "wrong_type"],
             ["attributes.plan", "wrong_type"],
             ["attributes.shoe", "undeclared_attribute"],
-            ["customer.attributes.score", "wrong_type"],
             ["customer.attributes.hat", "undeclared_attribute"],
+            ["customer.attributes.score", "wrong_type"],
         ]
     }
 
@@ -183,7 +184,7 @@ def test_personal_inputs_are_those_of_applied_promotions_and_of_lists_by_group()
     failed = ask({"all": [condition, leaf("order.distinct", ">", 9)]})
     lists: dict[str, Body] = {"l": {"match": {"groups": ["gold"]}}}
     entries = prices({"sku": "A", "price_list": "l", "unit_price": "5"})
-    by_group = quote([("A", 1)], {"prices": entries, "price-lists": lists}, customer={"level": "gold"})
+    by_group = both([("A", 1)], {"prices": entries, "price-lists": lists}, customer={"level": "gold"})
 
     assert (held["personalised"], held["personal_inputs"]) == (True, ["attributes.age", "customer.level"])
     assert (failed["personalised"], failed["personal_inputs"]) == (False, [])

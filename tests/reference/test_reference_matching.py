@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.reference.builders import Resources, floor, line, only, prices, quote, totals
+from tests.reference.both import both
+from tests.reference.builders import Resources, floor, line, only, prices, totals
 from tests.reference.scopes import specificity
 from tests.reference.shop import Body
 from tests.reference.times import instant_us, is_active
@@ -31,7 +32,7 @@ def test_most_specific_list_wins(sent: Body, unit: str) -> None:
     units = {"vip": "10", "store": "20", "web": "30", "app": "40", "us": "50", "default": "100"}
     entries = prices(*({"sku": "A", "price_list": name, "unit_price": unit} for name, unit in units.items()))
 
-    assert line(quote([("A", 1)], {"prices": entries, "price-lists": LISTS}, **sent))["list_unit_price"] == unit
+    assert line(both([("A", 1)], {"prices": entries, "price-lists": LISTS}, **sent))["list_unit_price"] == unit
 
 
 def test_latest_entry_in_force_wins_then_the_lower_list_id() -> None:
@@ -44,18 +45,23 @@ def test_latest_entry_in_force_wins_then_the_lower_list_id() -> None:
     )
     resources: Resources = {"prices": entries, "price-lists": {"x": {}, "b": {}}}
 
-    assert line(quote([("A", 1)], resources, at="2026-11-27T11:59:59Z"))["unit_price"] == "2"
-    assert line(quote([("A", 1)], resources, at="2026-11-27T12:00:00Z"))["unit_price"] == "3"
-    assert line(quote([("A", 1)], resources, at="2026-11-27T13:00:00Z"))["unit_price"] == "2"
-    assert line(quote([("B", 1)], resources))["unit_price"] == "5"
+    assert line(both([("A", 1)], resources, at="2026-11-27T11:59:59Z"))["unit_price"] == "2"
+    assert line(both([("A", 1)], resources, at="2026-11-27T12:00:00Z"))["unit_price"] == "3"
+    assert line(both([("A", 1)], resources, at="2026-11-27T13:00:00Z"))["unit_price"] == "2"
+    assert line(both([("B", 1)], resources))["unit_price"] == "5"
 
 
 def test_lines_that_differ_in_tax_from_the_first_priced_line_are_errors() -> None:
     entries = prices({"sku": "B", "price_list": "eu", "unit_price": "7"}, A="5", C="6")
     resources: Resources = {"prices": entries, "price-lists": {"eu": {"tax_included": True}}}
-    reply = quote([("N", 1), ("B", 1), ("A", 1), ("C", 1)], resources, partial=True)
+    reply = both([("N", 1), ("B", 1), ("A", 1), ("C", 1)], resources, partial=True)
 
-    assert reply["errors"] == [["lines[0]", "no_price"], ["lines[2]", "mixed_tax"], ["lines[3]", "mixed_tax"]]
+    assert [shown.get("error") for shown in reply["lines"]] == [
+        {"code": "no_price"},
+        None,
+        {"code": "mixed_tax"},
+        {"code": "mixed_tax"},
+    ]
     assert (reply["tax_included"], reply["total"]) == (True, 7)
 
 
@@ -91,7 +97,7 @@ def test_guardrails_hold_per_field_the_most_specific_then_the_tighter() -> None:
     }
     resources: Resources = {"prices": prices(A="10", B="10", C="99"), "guardrails": rules, "products": PRODUCTS}
 
-    assert totals(quote([("A", 1), ("B", 1), ("C", 1)], resources)) == [60, 90, 95]
+    assert totals(both([("A", 1), ("B", 1), ("C", 1)], resources)) == [60, 90, 95]
 
 
 ALL_FRIDAY = {"days": ["fri"], "start": "00:00", "end": "00:00"}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.reference.both import both
 from tests.reference.builders import (
     Resources,
     amount_off,
@@ -11,7 +12,6 @@ from tests.reference.builders import (
     percent_off,
     prices,
     promotion,
-    quote,
     taken,
     tiers,
     totals,
@@ -23,7 +23,7 @@ BY_SEQUENCE: Resources = {"policy": {"selection": "priority"}}
 
 
 def run(lines: list[tuple[str, int | str]], resources: Resources | None = None, **promotions: Body) -> Body:
-    return quote(lines, {"prices": AB, "promotions": promotions, **(resources or {})})
+    return both(lines, {"prices": AB, "promotions": promotions, **(resources or {})})
 
 
 @pytest.mark.parametrize(("rounding", "off"), [("half_up", -8), ("half_even", -8), ("half_down", -7)])
@@ -65,7 +65,7 @@ def test_percentage_of_list_looks_past_the_sale() -> None:
 @pytest.mark.parametrize(("per", "off"), [("unit", [[-75], [-600]]), ("line", [[-30], [-30]]), ("across", [[-6], [-24]])])
 def test_amount_is_per_unit_per_line_or_across(per: str, off: list[list[int]]) -> None:
     # 30 x 2.5 = 75 and 30 x 20 = 600; across 2500 : 10000 is 1 : 4
-    found = quote([("A", "2.5"), ("B", 20)], {"prices": prices(A="1000", B="500"), "promotions": {"p": amount_off(30, per)}})
+    found = both([("A", "2.5"), ("B", 20)], {"prices": prices(A="1000", B="500"), "promotions": {"p": amount_off(30, per)}})
 
     assert taken(found) == off
 
@@ -93,11 +93,11 @@ def test_tiered_by_a_customer_figure_that_is_not_sent_is_missing() -> None:
     resources = {"prices": AB, "promotions": {"p": by_orders}}
     missing = {"rule": "p", "reason": "attribute_missing", "attribute": "customer.orders"}
 
-    assert quote([("A", 1)], resources)["not_applied"] == [missing]
-    few = quote([("A", 1)], resources, customer={"orders": 1})
+    assert both([("A", 1)], resources)["not_applied"] == [missing]
+    few = both([("A", 1)], resources, customer={"orders": 1})
     assert few["not_applied"] == [{"rule": "p", "reason": "tier_not_reached", "needed": 2}]
     assert few["next_benefit"] == [{"rule": "p", "orders_needed": 2, "percent": "10"}]
-    enough = quote([("A", 1)], resources, customer={"orders": 3})
+    enough = both([("A", 1)], resources, customer={"orders": 3})
     assert (taken(enough), enough["personal_inputs"], enough["personalised"]) == ([[-100]], ["customer.orders"], True)
 
 
@@ -120,7 +120,7 @@ def test_spend_save_gives_once_or_for_each_multiple(quantity: int, more: Body, o
 def test_spend_save_steps_give_the_last_reached_and_offer_the_next() -> None:
     steps = [{"threshold": 1000, "amount": 50}, {"threshold": 3000, "percent": "10.50"}]
     found = run([("A", 2)], p=promotion("spend_save", {"steps": steps}))
-    below = quote([("A", 1)], {"prices": prices(A="999"), "promotions": {"p": promotion("spend_save", {"steps": steps})}})
+    below = both([("A", 1)], {"prices": prices(A="999"), "promotions": {"p": promotion("spend_save", {"steps": steps})}})
 
     assert (found["discount"], found["next_benefit"]) == (50, [{"rule": "p", "spend_needed": 1000, "percent": "10.5"}])
     assert below["not_applied"] == [{"rule": "p", "reason": "min_spend_not_met", "needed": 1}]
@@ -281,7 +281,7 @@ def test_promotion_of_another_currency_or_another_hour_is_no_candidate() -> None
 def test_tier_benefits_come_before_those_of_promotions() -> None:
     entries = prices({"sku": "A", "unit_price": "10", "tiers": tiers("volume", (9, "10"), (None, "8"))})
     ladder = promotion("tiered", {"by": "quantity", "steps": [{"from": "2.5", "amount": 3}]})
-    found = quote([("A", 1)], {"prices": entries, "promotions": {"p": ladder}})
+    found = both([("A", 1)], {"prices": entries, "promotions": {"p": ladder}})
 
     assert found["next_benefit"] == [
         {"rule": "A", "line": "1", "quantity_needed": "9", "unit_price": "8"},

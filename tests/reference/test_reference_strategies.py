@@ -5,7 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from tests.reference.builders import Resources, ceiling, floor, line, only, prices, quote, tiers
+from tests.reference.both import both
+from tests.reference.builders import Resources, ceiling, floor, line, only, prices, tiers
 from tests.reference.demand import Demand
 from tests.reference.endings import ending_price_e4
 from tests.reference.guardrails import Bound, Bounds
@@ -25,7 +26,7 @@ def elastic(form: str, elasticity: str, **more: str) -> dict[str, Body]:
 
 def steps(strategies: dict[str, Body], unit: str = "1000", resources: Resources | None = None) -> Body:
     always = {"prices": prices(A=unit), "strategies": strategies, "signals-costs": COSTS}
-    reply = quote([("A", 1)], {**always, **(resources or {})})
+    reply = both([("A", 1)], {**always, **(resources or {})})
     found: Body = line(reply)["price_steps"][0]
     return found
 
@@ -51,7 +52,7 @@ def test_price_keeps_its_fraction_where_the_list_price_has_one() -> None:
 
 
 def test_list_price_stays_without_cost_and_says_so() -> None:
-    reply = quote([("A", 1)], {"prices": prices(A="1000"), "strategies": strategy("cost_plus", {"markup": "5"})})
+    reply = both([("A", 1)], {"prices": prices(A="1000"), "strategies": strategy("cost_plus", {"markup": "5"})})
 
     assert line(reply)["price_steps"] == [
         {"step": "strategy", "rule": "s", "kind": "cost_plus", "before": "1000", "after": "1000", "status": "no_cost"}
@@ -172,7 +173,7 @@ def test_strategy_with_endings_shows_the_ending() -> None:
 def test_tiers_keep_their_ratio_to_the_list_price(tier: str, scaled: str) -> None:
     # 1000 becomes 1200: 0.8 x 1200; 0.333333 x 1200 = 399.9996; more than a hundredfold stands
     entry = prices({"sku": "A", "unit_price": "1000", "tiers": tiers("volume", (None, tier))})
-    reply = quote([("A", 1)], {"prices": entry, "strategies": elastic("iso_elastic", "-2.4"), "signals-costs": COSTS})
+    reply = both([("A", 1)], {"prices": entry, "strategies": elastic("iso_elastic", "-2.4"), "signals-costs": COSTS})
 
     step = {"step": "tier", "rule": "A", "price_list": "default", "before": "1200", "after": scaled}
     assert line(reply)["price_steps"][1] == step
@@ -181,7 +182,7 @@ def test_tiers_keep_their_ratio_to_the_list_price(tier: str, scaled: str) -> Non
 def test_most_specific_strategy_wins_then_the_lower_id() -> None:
     one = strategy("cost_plus", {"markup": "10"})["s"]
     strategies = {"b": one, "a": one, "z": {**one, "scope": only(skus=["A"]), "params": {"markup": "20"}}}
-    reply = quote([("A", 1)], {"prices": prices(A="1000"), "strategies": strategies, "signals-costs": COSTS})
+    reply = both([("A", 1)], {"prices": prices(A="1000"), "strategies": strategies, "signals-costs": COSTS})
 
     step = {"step": "strategy", "rule": "z", "kind": "cost_plus", "before": "1000", "after": "840"}
     assert line(reply)["price_steps"] == [step]

@@ -17,6 +17,8 @@ from app.pricing.vocabulary import SETS, VALUE_SHIFT, VALUE_STRIDE, Type, Vocabu
 from tests.reference.generate import random_book, random_instant
 from tests.reference.generate_changes import random_change
 
+DAY_US = 86_400_000_000
+
 
 @pytest.mark.parametrize("part", range(10))
 def test_a_book_of_changes_is_the_book_compiled_anew(part: int) -> None:
@@ -53,6 +55,26 @@ def test_a_book_of_changes_is_the_book_compiled_anew(part: int) -> None:
             book, rows = later, changed
     assert spliced > 15
     assert compared > 20
+
+
+@pytest.mark.parametrize("days_later", [0, 1, 400])
+def test_a_pattern_that_nobody_changed_is_laid_out_for_the_day_of_publishing(days_later: int) -> None:
+    # Wider than what is laid out ahead: the book of a later day has other windows, whatever else was published.
+    schedule = {"timezone": "UTC", "weekly": {"days": ["sun"], "start": "09:00", "end": "12:00"}}
+    promotions = {name: ten_percent() | {"schedule": schedule} for name in ("p", "q")}
+    at_us, later_us = DAY_US * 20_000, DAY_US * (20_000 + days_later)
+    rows = BookRows(1, at_us, {"promotions": table_of({name: Document(body, 1) for name, body in promotions.items()})})
+    book = compile_price_book(rows, None)
+    for version in (2, 3):
+        new = [("promotions", f"n{version}", Document(ten_percent() | {"schedule": schedule}, 1))]
+        rows = BookRows(version, later_us * (version - 1), replace_documents(rows.documents, new))
+        book, fresh = compile_price_book(rows, book), compile_price_book(rows, None)
+
+        assert plain(book) == plain(fresh)
+
+
+def ten_percent() -> dict[str, Any]:
+    return {"name": "Ten", "kind": "percent_off", "params": {"percent": "10"}, "level": "line", "currency": None, "scope": {}}
 
 
 def test_problems_are_told_alike() -> None:

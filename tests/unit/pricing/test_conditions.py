@@ -9,6 +9,8 @@ from app.pricing.basket import Basket
 from app.pricing.conditions import ConditionError, pack_conditions, read_tree
 from app.pricing.verdicts import judge_by_context
 from app.pricing.vocabulary import BUILT_IN, Attribute, Type, Vocabulary, read_facts
+from tests.reference.both import both
+from tests.reference.builders import percent_off, prices
 
 DECLARED = {
     "age": Attribute(Type.INTEGER, True),
@@ -66,6 +68,33 @@ def test_comparison_that_means_nothing_is_refused_with_its_place(comparison: dic
         read_tree({"not": {"any": [comparison]}}, Vocabulary(DECLARED))
 
     assert refused.value.path == f"conditions.not.any[0].{path}"
+
+
+def nested(names: list[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {"attribute": "channel", "op": "==", "value": "web"}
+    for name in reversed(names):
+        tree = {name: tree if name == "not" else [tree]}
+    return tree
+
+
+@pytest.mark.parametrize("name", ["all", "any", "not"])
+def test_comparison_stands_at_most_sixteen_deep(name: str) -> None:
+    nodes = read_tree(nested([name] * 16), Vocabulary(DECLARED))
+    with pytest.raises(ConditionError, match="nested too deeply") as refused:
+        read_tree(nested([name] * 17), Vocabulary(DECLARED))
+
+    assert [node.depth for node in nodes] == list(range(17))
+    assert refused.value.path == "conditions" + (".not" if name == "not" else f".{name}[0]") * 17
+
+
+@pytest.mark.parametrize("inner", [["not"], ["not", "all"], ["not", "any"], ["not", "not"], ["all", "not"]])
+def test_what_stands_below_a_not_is_no_reason(inner: list[str]) -> None:
+    web = nested([*inner, "not"] if inner == ["not", "not"] else inner)
+    promotions = {"p": percent_off("10", conditions=web)}
+
+    reply = both([("A", 1)], {"prices": prices(A="100"), "promotions": promotions}, channel="web")
+
+    assert reply["not_applied"] == [{"rule": "p", "reason": "condition_not_met", "attribute": None}]
 
 
 def holds(tree: dict[str, Any], **request: Any) -> bool:

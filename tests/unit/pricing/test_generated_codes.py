@@ -1,11 +1,13 @@
 """Generated codes: whether a text is one of them is told from the text alone, and never wrongly."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from random import Random
 
+import numpy as np
 import pytest
 
 from app.pricing.book import BookError, BookRows, Document
+from app.pricing.code_table import NO_CODES, drop_generator
 from app.pricing.compile import compile_price_book
 from app.pricing.generated_codes import ALPHABET, GeneratedCodes, beginning_of
 from tests.reference.codes import generated_code
@@ -103,3 +105,49 @@ def test_two_coupons_with_the_same_codes_are_refused() -> None:
 
     [problem] = refused.value.problems
     assert (problem.id, problem.path, problem.message) == ("b", "generate.seed", "the codes belong to coupon a")
+
+
+def test_codes_move_with_the_promotions_that_they_unlock() -> None:
+    codes = compile_price_book(coupons(a=generating("one"), b={"promotion": "two", "codes": ["L"]})).promotions.codes
+
+    moved = codes.moved(np.array([7, 3]))
+
+    assert [moved.row_of(text) for text in (CODES.code(1), "L", "M")] == [7, 3, -1]
+    assert [codes.row_of(text) for text in (CODES.code(1), "L", "M")] == [0, 1, -1]
+
+
+def test_a_row_is_there_where_a_listed_or_a_generated_code_unlocks_it() -> None:
+    codes = compile_price_book(coupons(a=generating("one"), b={"promotion": "two", "codes": ["L"]})).promotions.codes
+
+    assert [codes.has_row(row) for row in range(3)] == [True, True, False]
+
+
+def test_a_copy_of_the_codes_is_changed_by_itself() -> None:
+    codes = compile_price_book(coupons(a=generating("one"), b={"promotion": "two", "codes": ["L"]})).promotions.codes
+    copy = codes.copy()
+    assert copy == codes
+
+    del copy.row_of_listed["L"]
+    drop_generator(copy.generators, "a", CODES)
+
+    assert copy == NO_CODES
+    assert [codes.row_of(text) for text in (CODES.code(1), "L")] == [0, 1]
+
+
+def test_who_generates_a_code_is_known_beside_others_of_the_same_beginning() -> None:
+    # Of 1500 seeds some have the same two letters.
+    of_beginning: dict[str, list[GeneratedCodes]] = defaultdict(list)
+    for number in range(1_500):
+        made = GeneratedCodes("SP-", f"{number:032x}", 3)
+        of_beginning[made.beginning].append(made)
+    first, second = next(found for found in of_beginning.values() if len(found) > 1)[:2]
+    bodies = {name: generating("one", seed=codes.seed) for name, codes in (("a", first), ("b", second))}
+    codes = compile_price_book(coupons(**bodies)).promotions.codes
+
+    assert [codes.generator_of(made.code(2)) for made in (first, second)] == ["a", "b"]
+    assert [codes.generator_of(text) for text in (first.code(3), first.beginning, "L")] == [None] * 3
+    drop_generator(codes.generators, "a", first)
+    assert [codes.generator_of(made.code(2)) for made in (first, second)] == [None, "b"]
+    drop_generator(codes.generators, "b", second)
+    drop_generator(codes.generators, "b", second)
+    assert codes.generators == {}
