@@ -26,7 +26,6 @@ from app.web.routing import check_routes
 
 def create_api(service: Service) -> FastAPI:
     """The FastAPI side: everything declared, documented and served but the front table's hot paths."""
-
     api = FastAPI(
         title="Centwise",
         summary="Dynamic pricing that is exact, fast and explains each cent.",

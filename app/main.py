@@ -213,6 +213,8 @@ class Service:
     async def start(self) -> None:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
+        # What was imported stays as long as the process does: the collection at the end of the start need not walk it.
+        gc.freeze()
         try:
             await self._prepare_database()
             await self.authenticator.refresh()
