@@ -10,21 +10,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
 
 import structlog
 import uvicorn
-from pydantic import BaseModel, ValidationError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.client import ApiProblem
 from app.db.binaries import NoServer
 from app.db.durable import WrongSchema, check_database
 from app.db.embedded import EmbeddedPostgres, FolderInUse
-from app.db.engine import Database, DatabaseUnreachable, NotDurable, transaction
+from app.db.engine import Database, DatabaseUnreachable, NotDurable
 from app.db.migrate import upgrade
 from app.demo.load import load_sample_shop, tryout
 from app.errors import Problem
@@ -33,22 +31,10 @@ from app.quotes.export_folder import ExportFailed, ExportUnderWay, NotWhole, day
 from app.quotes.replay import ReplayReport
 from app.redemptions.upkeep import Drift, find_drift
 from app.settings import Settings, SettingsError
-from app.web.auth import SCOPES
+from app.web.auth import OVERLAP_SECONDS, SCOPES
 from app.web.connections import bounded_protocol
-from app.web.keys import (
-    OVERLAP_SECONDS,
-    KeyLimits,
-    KeyRequest,
-    RotateRequest,
-    default_expiry,
-    list_keys,
-    make_key,
-    revoke_key,
-    rotate_key,
-)
 from app.web.logs import configure_logs
 from app.web.server import Door, LeavingServer
-from app.worker import Worker, create_worker_app
 
 _SHOWN: Final = 20
 _EXPORT_DAYS_MAX: Final = 3660
@@ -183,6 +169,9 @@ def demo(settings: Settings, _: argparse.Namespace) -> int:
 
 def work(settings: Settings, _: argparse.Namespace) -> int:
     """Runs the long jobs until interrupted."""
+    # A framework that a serving process does not start with.
+    from app.worker import Worker, create_worker_app  # noqa: PLC0415
+
     with contextlib.closing(bind(settings.host, settings.port)) as listener, open_database(settings) as database:
         # It acknowledges nothing to anybody, so it may work on a server that may lose commits.
         with contextlib.suppress(DatabaseUnreachable):
@@ -216,51 +205,14 @@ def migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 def keys(settings: Settings, arguments: argparse.Namespace) -> int:
     """Makes, lists, rotates or revokes keys and prints what came of it as JSON."""
-    act = _key_act(arguments)
+    # Models and routes of the API, which every other start does without.
+    from app.web.key_commands import key_act, run_act  # noqa: PLC0415
 
-    async def run_act(database: Database) -> list[BaseModel]:
-        engine = database.engine()
-        try:
-            async with transaction(engine) as connection:
-                return await act(connection)
-        finally:
-            await engine.dispose()
-
+    act = key_act(arguments)
     with open_database(settings) as database:
-        for shown in asyncio.run(run_act(database)):
+        for shown in asyncio.run(run_act(database, act)):
             print(json.dumps(shown.model_dump(mode="json"), indent=2))
     return 0
-
-
-def _key_act(arguments: argparse.Namespace) -> Callable[[AsyncConnection], Awaitable[list[BaseModel]]]:
-    """What the command line asks for. Ends the process with a usage message for what it cannot mean."""
-
-    async def list_all(connection: AsyncConnection) -> list[BaseModel]:
-        return [*await list_keys(connection)]
-
-    async def revoke(connection: AsyncConnection) -> list[BaseModel]:
-        await revoke_key(connection, arguments.id)
-        return []
-
-    async def rotate(connection: AsyncConnection) -> list[BaseModel]:
-        return [await rotate_key(connection, arguments.id, overlap_seconds=asked.overlap_seconds)]
-
-    async def make(connection: AsyncConnection) -> list[BaseModel]:
-        expires_at = default_expiry(arguments.days)
-        return [await make_key(connection, name=wanted.name, scopes=list(wanted.scopes), expires_at=expires_at, limits=wanted)]
-
-    try:
-        if arguments.act == "rotate":
-            asked = RotateRequest(overlap_seconds=arguments.overlap_seconds)
-            return rotate
-        if arguments.act == "make":
-            scopes = [scope.strip() for scope in (arguments.scopes or "").split(",") if scope.strip()]
-            limits = {name: getattr(arguments, name) for name in KeyLimits.model_fields}
-            wanted = KeyRequest.model_validate({"name": arguments.name or "", "scopes": scopes, **limits})
-            return make
-    except ValidationError as error:
-        arguments.parser.error("; ".join(f"--{str(one['loc'][0]).replace('_', '-')}: {one['msg']}" for one in error.errors()))
-    return list_all if arguments.act == "list" else revoke
 
 
 def meters(settings: Settings, _: argparse.Namespace) -> int:

@@ -4,20 +4,16 @@ The only reader of settings beside the command line. Nothing here decides anythi
 """
 
 import asyncio
-import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import asyncpg
 import structlog
-from fastapi import FastAPI
 
-from app.catalog import routers as catalog
-from app.catalog.bulk import bulk_router
 from app.db.durable import connect_durable, require_schema
 from app.db.engine import Database, DatabaseUnreachable, pool_usage, report_loop_error
 from app.db.pulse import Pulse
@@ -29,7 +25,6 @@ from app.pricebook.refresh import Refresher
 from app.pricebook.renewal import NO_PATTERNS_DAYS, Reach, renew_schedules
 from app.pricebook.versions import BookVersions
 from app.pricing.book import PriceBook
-from app.promotions import routers as promotions
 from app.quotes.decisions import DecisionReader
 from app.quotes.front import Beside, DirectOperation, FrontTable, endpoints
 from app.quotes.ids import IssueClock
@@ -37,11 +32,9 @@ from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
 from app.quotes.memo import hand_over, memo_sizes, price_and_encode
-from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
-from app.quotes.router import decisions_router, storefront_router
 from app.quotes.spool import DRAIN_S, Spool
 from app.quotes.standing import Standings
 from app.quotes.store import DecisionStore
@@ -50,31 +43,24 @@ from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.entries import SignedQuote
 from app.redemptions.plain import PlainHolds
-from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.retention import forget
-from app.redemptions.router import holds_router
-from app.releases import routers as releases
-from app.resources.control import Control
 from app.settings import PREFIX, Settings, SettingsError
-from app.signals import routers as signals
 from app.web.access import Access
 from app.web.admission import Admission
 from app.web.auth import Authenticator
-from app.web.docs_page import add_docs_page
 from app.web.gate import Gate
-from app.web.keys import keys_router
+from app.web.late import LateApp
 from app.web.logs import failure_notes
 from app.web.looplag import measure_loop_lag
-from app.web.openapi import ABOUT, TAGS, describe_problems
-from app.web.operations import add_operations
-from app.web.problems import install_problem_handlers
+from app.web.probes import Probes
 from app.web.quotas import Limits, Quotas
-from app.web.routing import api_routes, check_routes
 from app.web.server import Door
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from app.tracing import Tracing
 
 ISSUER: Final = "centwise"
@@ -191,6 +177,7 @@ class Service:
         self.replay = Replay(
             self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
         )
+        self.probes = Probes(readiness=self.readiness, figures=self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
 
@@ -227,6 +214,8 @@ class Service:
         """Raises NotDurable and WrongSchema. A database that is away is no reason not to start: the last good book serves previews."""
         asyncio.get_running_loop().set_exception_handler(report_loop_error)
         self.metrics.expect_task("start")
+        # What was imported stays as long as the process does: the collection at the end of the start need not walk it.
+        gc.freeze()
         try:
             await self._prepare_database()
             await self.authenticator.refresh()
@@ -401,72 +390,6 @@ class Service:
         return -1.0 if checked_at is None else time.monotonic() - checked_at
 
 
-def create_api(service: Service) -> FastAPI:
-    """The FastAPI side: everything declared, documented and served but the front table's hot paths."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        try:
-            yield
-        finally:
-            await service.stop()
-
-    api = FastAPI(
-        title="Centwise",
-        summary="Dynamic pricing that is exact, fast and explains each cent.",
-        description=ABOUT,
-        version="1",
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        servers=[{"url": "/"}],
-        openapi_tags=[{"name": name, "description": description} for name, description in TAGS.items()],
-        lifespan=lifespan,
-        redirect_slashes=False,
-        # Its own telling would begin by itself, twice what app.tracing tells and messages of failures too, wherever OTEL_* names a collector.
-        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False, "operation_spans": False},
-        # One schema for what is sent and what is shown: the shapes within bodies would else be doubled.
-        separate_input_output_schemas=False,
-        # Served by add_docs_page.
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-    )
-    api.state.authenticator = service.authenticator
-    api.state.control = Control(service.engine, service.holder, service.metrics, service.settings.import_body_bytes)
-    api.state.read_seconds = service.settings.read_seconds
-    install_problem_handlers(api)
-    describe_problems(api)
-    read_s = service.settings.read_seconds
-    resources = (*catalog.RESOURCES, *promotions.RESOURCES, *releases.RESOURCES)
-    for router in (
-        storefront_router(service.front, authenticate=service.authenticator.authenticate, read_s=read_s),
-        decisions_router(service.decisions, service.replay),
-        *catalog.catalog_routers(),
-        *promotions.promotion_routers(),
-        bulk_router(resources),
-        *releases.release_routers(),
-        *signals.signal_routers(),
-        holds_router(
-            holding=service.redemptions.holding,
-            changing=service.redemptions.changing,
-            engine=service.engine,
-            quote_of_token=service.quote_of_token,
-            hold_ttl_s=service.settings.hold_ttl_seconds,
-        ),
-        points_router(service.engine),
-        keys_router(service.engine),
-    ):
-        api.include_router(router)
-    declare_structs(api)
-    add_operations(api, readiness=service.readiness, figures=service.metrics)
-    add_docs_page(api)
-    check_routes(api)
-    for path, route in api_routes(api):
-        for method in route.methods or ():
-            service.metrics.expect_endpoint(f"{method} {path}")
-    return api
-
-
 def open_tracing() -> "Tracing":
     """What sends spans, which is imported only here. Raises SettingsError."""
     try:
@@ -483,8 +406,18 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
     holds = service.plain_holds
+
+    def make_api() -> "ASGIApp":
+        from app.api import create_api  # noqa: PLC0415 - two thirds of all imports, and no quote needs them
+
+        api = create_api(service)
+        # It stays as long as the process does, like what was there when the service started.
+        gc.freeze()
+        return api
+
+    api = LateApp(make_api, start=service.start, stop=service.stop, probes=service.probes)
     front = FrontTable(
-        Access(create_api(service), service.metrics, admission=service.admission),
+        Access(api, service.metrics, admission=service.admission),
         service.front,
         gate=service.gate,
         callers=service.authenticator,

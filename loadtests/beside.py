@@ -17,10 +17,11 @@ from uuid import UUID
 import httpx
 import uvloop
 
+from app.api import create_api
 from app.db.embedded import EmbeddedPostgres
 from app.db.engine import Database
 from app.db.migrate import upgrade
-from app.main import Service, create_api
+from app.main import Service
 from app.quotes.storefront import Asked
 from app.redemptions.entries import HoldEntry
 from app.redemptions.records import fast_id, new_id

@@ -36,7 +36,7 @@ from app.quotes.tokens import KeyRing, SigningKey
 from app.web.admission import Admission
 from app.web.auth import SCOPES, Principal
 from app.web.gate import Gate
-from app.web.problems import install_problem_handlers
+from app.web.problem_handlers import install_problem_handlers
 
 KEYS = KeyRing([SigningKey("new", b"n" * 32), SigningKey("old", b"o" * 32)], issuer="centwise")
 CALLER = Principal("tests", frozenset(SCOPES))

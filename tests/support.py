@@ -23,6 +23,7 @@ async def running(
     await to_app.put({"type": "lifespan.startup"})
     started = await from_app.get()
     if started["type"] != "lifespan.startup.complete":
+        await asyncio.gather(task, return_exceptions=True)
         raise RuntimeError(f"the app did not start: {started.get('message')}")
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client)
     try:

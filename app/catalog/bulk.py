@@ -27,9 +27,10 @@ from app.resources.control import Control, control_of, require_publish_now, run_
 from app.resources.operations import replace_own_drafts
 from app.resources.resource import Resource
 from app.resources.router import Publish
-from app.web.auth import Principal, requires
+from app.web.auth import Principal
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 _FORMATS: Final[dict[str, Format]] = {"text/csv": "csv", "application/x-ndjson": "ndjson"}

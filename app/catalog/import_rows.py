@@ -11,7 +11,7 @@ from app.catalog.csv_columns import Columns
 from app.errors import FieldError, MalformedJson, Problem, ValidationFailed
 from app.pricebook.documents import Change
 from app.resources.resource import Resource
-from app.web.problems import from_validation
+from app.web.problem_handlers import from_validation
 from app.web.strict_json import loads
 
 type Format = Literal["csv", "ndjson"]

@@ -13,6 +13,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -186,15 +187,17 @@ def _read_snapshot(file: BinaryIO, code: str) -> tuple[BookRows, PriceBook | Non
             if not 0 <= n_octets <= size:
                 raise DamagedBook(f"{file.name} is damaged")
             content = file.read(n_octets)
-            digest.update(content)
+            hasher.submit(digest.update, content)
             if len(content) != n_octets:
                 raise DamagedBook(f"{file.name} is cut off")
             return content
 
-        encoded = read(_SIZE.unpack(read(_SIZE.size))[0])
-        head = _head_decoder.decode(encoded)
-        # Each array is read to a place of its own: the file as a whole is never in memory.
-        buffers = [read(n_octets) for n_octets in head.sizes]
+        # Hashing takes longer than reading, so it is done beside it.
+        with ThreadPoolExecutor(1) as hasher:
+            encoded = read(_SIZE.unpack(read(_SIZE.size))[0])
+            head = _head_decoder.decode(encoded)
+            # Each array is read to a place of its own: the file as a whole is never in memory.
+            buffers = [read(n_octets) for n_octets in head.sizes]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedBook(f"{file.name} is damaged") from error
     if digest.digest() != expected or file.read(1):

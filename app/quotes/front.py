@@ -33,8 +33,8 @@ from app.web.auth import Principal
 from app.web.direct import Replying
 from app.web.gate import Gate, refusal_lines
 from app.web.problems import MEDIA_TYPE, problem_bytes
+from app.web.query import check_query
 from app.web.quotas import Quota, counted
-from app.web.routing import check_query
 
 type Authenticate = Callable[..., Awaitable[Principal]]
 type Operation = Callable[[bytes, Asked], Awaitable[Reply]]

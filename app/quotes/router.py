@@ -29,9 +29,9 @@ from app.quotes.replies import (
     ReplayReply,
 )
 from app.quotes.schemas import SKU_PATTERN, BatchRequest, PricesRequest, QuoteRequest
-from app.web.auth import requires
 from app.web.instants import Instant
 from app.web.pagination import Cursor, Limit, cut_page, decode_instant_cursor
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 type QuoteId = Annotated[uuid.UUID, Path(description="The id of the quote.")]

@@ -13,9 +13,9 @@ import msgspec
 from app.redemptions.entries import Answer, HoldEntry, Key, SignedQuote
 from app.redemptions.lane import RedemptionLane
 from app.redemptions.records import fast_id, new_id
-from app.redemptions.router import ORDER_PATTERN, QuoteOfToken
+from app.redemptions.spelling import ORDER_PATTERN, QuoteOfToken
 from app.web.auth import Principal
-from app.web.idempotency import fingerprint, is_key
+from app.web.idempotency_keys import fingerprint, is_key
 
 _NAMES: Final = (b'"token"', b'"quote"', b'"order"', b'"ttl_seconds"')
 # These are part of what makes two requests the same, and no hold has them.

@@ -16,9 +16,10 @@ from app.redemptions.meter_names import points_meter
 from app.redemptions.problems import LimitReached
 from app.redemptions.protocol import Amount
 from app.redemptions.records import new_id
-from app.web.auth import Principal, requires
+from app.web.auth import Principal
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 BALANCE_MAX: Final = 10**15

@@ -1,6 +1,5 @@
 """`/v1/holds` and what becomes of a hold; `/v1/meters`."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -15,10 +14,12 @@ from app.errors import NotFound, ValidationFailed
 from app.redemptions.entries import Answer, ChangeEntry, HoldEntry, Key, SignedQuote
 from app.redemptions.lane import RedemptionLane
 from app.redemptions.records import fast_id, new_id, shown_hold, stored_hold
-from app.web.auth import Principal, requires
+from app.redemptions.spelling import ORDER_PATTERN, QuoteOfToken
+from app.web.auth import Principal
 from app.web.idempotency import REPLAYED, read_key, request_sha256
 from app.web.openapi import IDEMPOTENT
 from app.web.pagination import Cursor, Limit, Page, cut_page, decode_cursor
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 LINES_MAX: Final = 500
@@ -26,9 +27,7 @@ MILLI_MAX: Final = 1_000_000_000
 Redeemer = Annotated[Principal, Depends(requires("redeem"))]
 Reader = Annotated[Principal, Depends(requires("read"))]
 HoldId = Annotated[UUID, Path(description="The id of the hold.")]
-ORDER_PATTERN: Final = r"^[^\x00-\x1f\x7f]+$"
 Order = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ORDER_PATTERN)]
-type QuoteOfToken = Callable[[str], SignedQuote]
 
 
 class _Strict(BaseModel):

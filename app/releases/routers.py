@@ -31,10 +31,11 @@ from app.resources.control import book_problem, control_of, run_publication
 from app.resources.fields import Body, Name
 from app.resources.resource import Resource
 from app.resources.router import Reader, Writer, single_router_of
-from app.web.auth import Principal, requires
+from app.web.auth import Principal
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
 from app.web.pagination import Cursor, Limit, cut_page, decode_cursor, decode_instant_cursor
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 RESOURCES: Final[tuple[Resource, ...]] = (PUBLISHING_POLICY,)

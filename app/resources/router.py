@@ -10,9 +10,10 @@ from app.pricebook.documents import SINGLE_ID
 from app.resources.fields import ID_PATTERN
 from app.resources.operations import delete_document, discard_draft, list_documents, put_document, show_document
 from app.resources.resource import Resource, union
-from app.web.auth import Principal, requires
+from app.web.auth import Principal
 from app.web.openapi import CONDITIONAL, ETAG, IF_CHANGED
 from app.web.pagination import Cursor, Limit
+from app.web.requires import requires
 from app.web.routing import StrictRoute, strict_route
 
 Writer = Annotated[Principal, Depends(requires("write"))]

@@ -20,10 +20,11 @@ from app.resources.fields import ID_PATTERN, Amount, Body, Currency, Id, Instant
 from app.resources.router import Reader
 from app.signals import queries
 from app.signals.facts import SIGNALS, Signal, newest, too_far_ahead
-from app.web.auth import Principal, requires
+from app.web.auth import Principal
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.openapi import IDEMPOTENT
 from app.web.pagination import Cursor, Limit, cut_page, decode_cursor
+from app.web.requires import requires
 from app.web.routing import strict_route
 
 Sender = Annotated[Principal, Depends(requires("signals"))]

@@ -20,11 +20,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args
 
-from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
-from fastapi.security.base import SecurityBase
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.requests import Request
 from starlette.types import Scope as AsgiScope
 
 from app.db.engine import transaction
@@ -35,6 +32,8 @@ from app.web.quotas import Limits, Quota, Quotas
 type KeyScope = Literal["quote", "redeem", "read", "write", "approve", "signals", "simulate", "admin"]
 SCOPES: Final[tuple[str, ...]] = get_args(KeyScope.__value__)
 REFRESH_SECONDS = 1.0
+# How long the secret before the last rotation stays valid, if nothing else is asked for.
+OVERLAP_SECONDS: Final = 86_400
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY = re.compile(r"cw_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
@@ -259,30 +258,3 @@ def _is_own_name(host: bytes | None) -> bool:
         (host or b"").decode("latin-1").rsplit(":", 1)[0] if not (host or b"").endswith(b"]") else (host or b"").decode("latin-1")
     )
     return name in ("localhost", "127.0.0.1", "[::1]")
-
-
-class RequiresScope(SecurityBase):
-    """The dependency of a route that declares which scope it needs; made by `requires`."""
-
-    def __init__(self, *scopes: str) -> None:
-        self.scopes = scopes
-        self.scheme_name = "key"
-        self.model = HTTPBearerModel(bearerFormat="cw_<id>_<secret>", description="An API key; its scopes say what it may do.")
-
-    async def __call__(self, request: Request) -> Principal:
-        # StrictRoute has asked already, before it read the body.
-        found = request.scope.get("centwise.principal")
-        if isinstance(found, Principal):
-            found.require(*self.scopes)
-            return found
-        authenticator: Authenticator = request.app.state.authenticator
-        principal = await authenticator.authenticate(request.scope, *self.scopes)
-        request.scope["centwise.principal"] = principal
-        return principal
-
-
-def requires(*scopes: KeyScope) -> RequiresScope:
-    """What a route under /v1 depends on: `Annotated[Principal, Depends(requires("write"))]` gives it the caller as well."""
-    assert scopes, "a route needs at least one scope"
-    assert set(scopes) <= set(SCOPES), f"unknown scope among {scopes}"
-    return RequiresScope(*scopes)

@@ -5,9 +5,7 @@ index until the first has committed, and then gets the stored reply, byte for by
 again (4xx) are stored too; what may pass (5xx, 429) is not, so that the client can try again.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,11 +22,11 @@ from app.db.engine import transaction
 from app.db.tables import idempotency
 from app.errors import IdempotencyMismatch, Problem, ValidationFailed
 from app.web.auth import Principal
+from app.web.idempotency_keys import fingerprint, is_key
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 HEADER: Final = "idempotency-key"
 REPLAYED: Final = "Idempotent-Replayed"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _NOT_STORED = frozenset({401, 403, 408, 429})
 
 
@@ -84,9 +82,9 @@ async def run_once(
         async with transaction(engine) as connection:
             reply = await effect(connection)
         return reply.response()
-    fingerprint = await request_sha256(request, body_sha256=body_sha256)
+    sha256 = await request_sha256(request, body_sha256=body_sha256)
     async with transaction(engine) as connection:
-        if stored := await _claim(connection, principal.id, key, fingerprint):
+        if stored := await _claim(connection, principal.id, key, sha256):
             return stored.response(replayed=True)
         try:
             async with connection.begin_nested():
@@ -110,11 +108,6 @@ def read_key(request: Request) -> str | None:
     return keys[0]
 
 
-def is_key(text: str) -> bool:
-    """Whether a header's value will do as a key."""
-    return _KEY.fullmatch(text) is not None
-
-
 async def request_sha256(request: Request, *, body_sha256: bytes | None = None) -> bytes:
     """What makes two requests the same: method, path, query, media type, precondition and body."""
     return fingerprint(
@@ -128,22 +121,10 @@ async def request_sha256(request: Request, *, body_sha256: bytes | None = None) 
     )
 
 
-def fingerprint(
-    method: str, path: str, query: str, media_type: str, body: bytes, *, if_match: str = "", if_none_match: str = ""
-) -> bytes:
-    """The hash of these parts of a request."""
-    digest = hashlib.sha256()
-    for part in (method, path, query, media_type, if_match, if_none_match):
-        encoded = part.encode("utf-8", "surrogateescape")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    digest.update(body)
-    return digest.digest()
-
-
-async def _claim(connection: AsyncConnection, scope: str, key: str, fingerprint: bytes) -> Reply | None:
+async def _claim(connection: AsyncConnection, scope: str, key: str, sha256: bytes) -> Reply | None:
     """Takes the key for this transaction, or returns the reply stored under it. Waits for a transaction that holds it now."""
     row = insert(idempotency).values(
-        scope=scope, key=key, request_sha256=fingerprint, status=0, headers={}, reply=b"", created_at=datetime.now(UTC)
+        scope=scope, key=key, request_sha256=sha256, status=0, headers={}, reply=b"", created_at=datetime.now(UTC)
     )
     taken = await connection.execute(row.on_conflict_do_nothing().returning(idempotency.c.key))
     if taken.first() is not None:
@@ -155,7 +136,7 @@ async def _claim(connection: AsyncConnection, scope: str, key: str, fingerprint:
             )
         )
     ).one()
-    if found.request_sha256 != fingerprint:
+    if found.request_sha256 != sha256:
         raise IdempotencyMismatch("this Idempotency-Key was sent before with another request")
     headers = dict(found.headers)
     return Reply(found.status, found.reply, headers, headers.pop("content-type", "application/json"))

@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.db.engine import transaction
 from app.db.tables import api_keys
 from app.errors import Conflict, NotFound, ValidationFailed
-from app.web.auth import KeyScope, Principal, new_key, new_secret, requires
+from app.web.auth import OVERLAP_SECONDS, KeyScope, Principal, new_key, new_secret
 from app.web.idempotency import Reply, json_reply, run_once
 from app.web.instants import Instant
 from app.web.openapi import IDEMPOTENT
 from app.web.pagination import Cursor, Limit, Page, cut_page, decode_cursor
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 
 Admin = Annotated[Principal, Depends(requires("admin"))]
-OVERLAP_SECONDS: Final = 86_400
 OVERLAP_SECONDS_MAX: Final = 30 * 86_400
 Limit32 = Annotated[int, Field(ge=1, le=1_000_000)]
 KeyId = Annotated[str, Path(pattern="^[0-9A-Za-z]{12}$")]

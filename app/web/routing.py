@@ -8,8 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
-from typing import Any, ClassVar, Final
-from urllib.parse import parse_qsl
+from typing import Any, ClassVar
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -18,14 +17,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from app.errors import BadRequest, BodyTooLarge, FieldError, RequestTimeout, UnsupportedMediaType, ValidationFailed
-from app.web.auth import Principal, RequiresScope
+from app.errors import BadRequest, BodyTooLarge, RequestTimeout, UnsupportedMediaType
+from app.web.auth import Principal
+from app.web.query import check_query
 from app.web.quotas import counted
+from app.web.requires import RequiresScope
 from app.web.strict_json import loads
 
 BODY_BYTES = 1 << 20
 READ_SECONDS = 10.0
-_ERRORS_MAX: Final = 100
 
 
 class StrictRequest(Request):
@@ -107,28 +107,6 @@ def query_parameters(dependant: Dependant) -> frozenset[str]:
     """The names of the query parameters that a route and what it depends on take."""
     own = {parameter.alias for parameter in dependant.query_params}
     return frozenset(own.union(*map(query_parameters, dependant.dependencies)))
-
-
-def check_query(query: bytes, known: frozenset[str]) -> None:
-    """Raises ValidationFailed for parameters that the operation does not have: `publsh=now` must not silently mean something else."""
-    if not query:
-        return
-    errors: list[FieldError] = []
-    seen: set[str] = set()
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name not in known:
-            errors.append(FieldError(_shown(name), "unknown_parameter", "no parameter of this operation"))
-        elif name in seen:
-            errors.append(FieldError(name, "duplicate", "the parameter is there twice"))
-        elif "\x00" in value:
-            errors.append(FieldError(name, "format", "contains the character U+0000"))
-        seen.add(name)
-    if errors:
-        raise ValidationFailed(errors=errors[:_ERRORS_MAX])
-
-
-def _shown(name: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in name[:80])
 
 
 def allowed_methods(app: FastAPI, path: str) -> list[str]:

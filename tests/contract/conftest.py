@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api import create_api
 from app.db.embedded import EmbeddedPostgres
 from app.demo.load import load_sample_shop
-from app.main import Service, create_api
+from app.main import Service
 from tests.conftest import make_database
 from tests.served import served
 from tests.service import settings_in

@@ -10,9 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import errors
+from app.api import create_api
 from app.cli import _parser
 from app.db.engine import Database
-from app.main import Service, create_api
+from app.main import Service
 from app.metrics import Metrics
 from app.pricing.conditions import COMPARE
 from app.pricing.decode import wire_name

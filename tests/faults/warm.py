@@ -6,10 +6,11 @@ still makes an app of its own.
 
 import gc
 
+from app.api import create_api
 from app.db.engine import Database
-from app.main import create_app
+from app.main import Service
 from app.settings import Settings
 
-create_app(Settings(open_loopback=True), database=Database("postgresql://nobody@127.0.0.1:1/none"))
+create_api(Service(Settings(open_loopback=True), Database("postgresql://nobody@127.0.0.1:1/none")))
 gc.collect()
 gc.freeze()

@@ -113,7 +113,7 @@ def test_it_migrates_serves_a_quote_and_ends_with_0(store: Store, cluster: Embed
         made = store.run("keys", "--name", "shop", "--scopes", "admin", settings=settings, options=("--rm",))
         store.run(settings=settings, options=("--detach", "--name", "served"))
         key = json.loads(made.stdout)["key"]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
             _wait_until_ready(store, client)
             open_shop(client)
             quoted = quote(client, ("SKU-1", 12), codes=["SAVE10"])

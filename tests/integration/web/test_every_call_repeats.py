@@ -13,8 +13,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.api import create_api
 from app.db.engine import Database
-from app.main import Service, create_api
+from app.main import Service
 from app.web.routing import api_routes
 from tests.contract.examples import (
     PRICE,

@@ -15,9 +15,10 @@ from starlette.requests import Request
 
 from app.db.engine import Database
 from app.errors import Conflict, Unavailable
-from app.web.auth import Authenticator, Principal, requires
+from app.web.auth import Authenticator, Principal
 from app.web.idempotency import Reply, json_reply, run_once
-from app.web.problems import install_problem_handlers
+from app.web.problem_handlers import install_problem_handlers
+from app.web.requires import requires
 from app.web.routing import StrictRoute
 from tests.support import is_problem, running
 

@@ -20,7 +20,7 @@ from app.web.access import Access
 from app.web.auth import LOCAL, Authenticator, new_key
 from app.web.keys import KeyMade, keys_router, make_key
 from app.web.logs import failure_notes
-from app.web.problems import install_problem_handlers
+from app.web.problem_handlers import install_problem_handlers
 from tests.conftest import make_database
 from tests.support import is_problem, paths, running
 

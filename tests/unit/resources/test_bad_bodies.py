@@ -17,7 +17,7 @@ from app.promotions.campaigns import CAMPAIGNS
 from app.promotions.coupons import COUPONS
 from app.promotions.promotions import PROMOTIONS
 from app.resources.resource import Resource, union
-from app.web.problems import from_validation
+from app.web.problem_handlers import from_validation
 
 PERCENT_OFF = {"name": "P", "kind": "percent_off", "params": {"percent": "10"}}
 PRICE = {"currency": "USD", "unit_price": "1"}

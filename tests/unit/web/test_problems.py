@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 from app.errors import Conflict
 from app.metrics import Metrics
 from app.web.access import Access
-from app.web.auth import Principal, requires
-from app.web.problems import field_path, install_problem_handlers
+from app.web.auth import Principal
+from app.web.problem_handlers import field_path, install_problem_handlers
+from app.web.requires import requires
 from app.web.routing import StrictRequest, StrictRoute, check_routes, strict_route
 from tests.support import is_problem, paths
 
