@@ -49,7 +49,7 @@ from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.entries import SignedQuote
-from app.redemptions.plain import PlainHolds
+from app.redemptions.plain import PlainChanges, PlainHolds
 from app.redemptions.points_router import points_router
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
@@ -186,6 +186,7 @@ class Service:
         self.plain_holds = PlainHolds(
             self.redemptions.holding, quote_of_token=self.quote_of_token, hold_ttl_s=settings.hold_ttl_seconds
         )
+        self.plain_changes = PlainChanges(self.redemptions.changing)
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
         self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
@@ -477,7 +478,7 @@ def open_tracing() -> "Tracing":
 def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> Door:
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
-    holds = service.plain_holds
+    holds, changes = service.plain_holds, service.plain_changes
     front = FrontTable(
         Access(create_api(service), service.metrics, admission=service.admission),
         service.front,
@@ -485,7 +486,11 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
         callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
-        beside=(Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),),
+        beside=(
+            Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),
+            Beside(changes.confirm_path, changes.octets_max, "redeem", DirectOperation(changes.take_confirm, changes.answered)),
+            Beside(changes.release_path, changes.octets_max, "redeem", DirectOperation(changes.take_release, changes.answered)),
+        ),
     )
     if service.tracing is None:
         return front

@@ -13,7 +13,7 @@ from app.metrics import Metrics
 from app.web.admission import Admission, rank_of
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
-REFUSALS_PER_SECOND: Final = 2_000.0
+REFUSALS_PER_SECOND: Final = 500.0
 PAUSE_S_MAX: Final = 5.0
 # What is heard all the while: the first bytes of a request, because nothing else has been read of it.
 _ALWAYS_HEARD: Final = (b"POST /v1/holds/", b"GET /livez", b"GET /readyz", b"GET /metrics")
@@ -64,9 +64,9 @@ class Gate:
             else:
                 del self._by_address[address]
 
-    def refusal(self, method: bytes, target: bytes) -> Unavailable | None:
-        """None when the request is let in, by its first line alone; else what it is told."""
-        return self._admission.refusal(rank_of(method, target))
+    def refusal(self, method: bytes, target: bytes, *, is_early: bool = False) -> Unavailable | None:
+        """None when the request is let in, by its first line alone; else what it is told. `is_early`: it came before its connection's turn."""
+        return self._admission.refusal(rank_of(method, target), is_early=is_early)
 
     def pause_until_s(self, now_s: float) -> float:
         """Until when a connection that is refused something now is not heard again."""
