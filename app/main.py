@@ -36,7 +36,7 @@ from app.quotes.ids import IssueClock
 from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import hand_over, memo_sizes, price_and_encode
+from app.quotes.memo import Memos
 from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
@@ -100,7 +100,8 @@ class Service:
             self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)
         )
         self.holder = BookHolder()
-        self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
+        self.memos = Memos(lines_max=settings.memo_lines)
+        self.holder.watch(lambda before, held: None if before is None else self.memos.hand_over(before.book, held.book))
         self.refresher = Refresher(
             self.connect,
             self.holder,
@@ -124,7 +125,7 @@ class Service:
         self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
             current_book=self.holder.current,
-            price=price_and_encode,
+            price=self.memos.price,
             standings=self.standings,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
@@ -155,6 +156,7 @@ class Service:
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
+            memos=self.memos,
         )
         storefront = Storefront(
             lane=self.lane,
@@ -190,7 +192,7 @@ class Service:
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
         self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
-            self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
+            self.decisions, book_of_version=self.versions.get, price=self.memos.price, lines_max=limits.batch_lines_max
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._watch()
@@ -393,7 +395,7 @@ class Service:
 
     def _memo_sizes(self) -> dict[str, int]:
         held = self.holder.held()
-        return memo_sizes(None if held is None else held.book)
+        return self.memos.sizes(None if held is None else held.book)
 
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at

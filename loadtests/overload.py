@@ -12,6 +12,7 @@ with any client, there is an end to them.
 """
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -19,7 +20,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from loadtests.bench.processes import compiled_imports, cores
+from loadtests.bench.processes import compiled_imports, cores, cpu_s
 from loadtests.bench.rig import Service, Shop, ask_all, baskets, loaded_shop, postgres, serving, settle, temporary_folder
 from loadtests.bench.stats import quantile
 from loadtests.books import shop
@@ -47,18 +48,24 @@ class Figures(NamedTuple):
     confirms_refused: int
     confirm_p99_ms: float
     generator_share: float  # of its core
+    cpu_us: float  # of the server, for each quote that counts
 
 
 class Round(NamedTuple):
     """An overload, and the peaks before and after it."""
 
-    peaks_per_second: tuple[float, float]
+    peaks: tuple[Figures, Figures]
     overload: Figures
 
     @property
     def ratio(self) -> float:
         """Goodput as a share of the peak."""
-        return self.overload.goodput_per_second / statistics.mean(self.peaks_per_second)
+        return self.overload.goodput_per_second / statistics.mean(peak.goodput_per_second for peak in self.peaks)
+
+    @property
+    def ratio_of_work(self) -> float:
+        """The share of its work that the server spent on what counts, where at the peak it is all of it. A busy machine changes this less."""
+        return statistics.mean(peak.cpu_us for peak in self.peaks) / self.overload.cpu_us
 
 
 def main() -> int:
@@ -83,10 +90,10 @@ def main() -> int:
         with serving(loaded, core=cores().server) as service:
             requests = _requests(service, baskets(2_000, n_skus))
             tried = {n: _peak(service, loaded, requests, n, seconds) for n in _PEAK_CONNECTIONS}
-            connections = max(tried, key=lambda n: tried[n])
-            offered = arguments.factor * tried[connections]
+            connections = max(tried, key=lambda n: tried[n].goodput_per_second)
+            offered = arguments.factor * tried[connections].goodput_per_second
             print(
-                f"peak {tried[connections]:,.0f} quotes/s with {connections} connections; offered {offered:,.0f}/s on"
+                f"peak {tried[connections].goodput_per_second:,.0f} quotes/s with {connections} connections; offered {offered:,.0f}/s on"
                 f" {arguments.connections} connections, seed {arguments.seed}",
                 flush=True,
             )
@@ -104,11 +111,14 @@ def main() -> int:
             _print("without", found, Round((peaks[-1], peaks[-1]), found))
     ratios = sorted(one.ratio for one in ours)
     median = statistics.median(ratios)
+    of_work = sorted(one.ratio_of_work for one in ours)
     is_told = not any(one.overload.confirms_refused or one.overload.refused_without_when for one in ours)
     is_kept = median >= _KEPT and is_told
+    verdict = "kept" if is_kept else "not kept"
     print(
         f"figure: goodput at {arguments.factor:g} times the peak: {median:.2f} of it, median of {rounds} rounds from {ratios[0]:.2f}"
-        f" to {ratios[-1]:.2f}: {'kept' if is_kept else 'not kept'}"
+        f" to {ratios[-1]:.2f}; {statistics.median(of_work):.2f} of the server's work, from {of_work[0]:.2f} to {of_work[-1]:.2f}:"
+        f" {verdict}"
     )
     return 0 if is_kept else 1
 
@@ -128,12 +138,14 @@ def _requests(service: Service, bodies: Sequence[bytes]) -> list[Asked]:
     return [one for number, quote in enumerate(quotes, 1) for one in ([quote] if number % _CONFIRM_EVERY else [quote, confirm])]
 
 
-def _peak(service: Service, loaded: Shop, requests: Sequence[Asked], connections: int, seconds: float) -> float:
+def _peak(service: Service, loaded: Shop, requests: Sequence[Asked], connections: int, seconds: float) -> Figures:
     settle(loaded)
     crowd = Crowd(service.port, connections)
+    before_s = cpu_s(service.pid)
     run = crowd.saturate(requests, seconds=seconds)
+    used_s = cpu_s(service.pid) - before_s
     crowd.close()
-    return _figures(run).goodput_per_second
+    return _figures(run, used_s)
 
 
 def _overload(
@@ -148,22 +160,25 @@ def _overload(
 ) -> Figures:
     settle(loaded)
     crowd = Crowd(service.port, arguments.connections)
+    before_s = cpu_s(service.pid)
     run = crowd.offer(requests, per_second=per_second, seconds=seconds, seed=seed)
+    used_s = cpu_s(service.pid) - before_s
     crowd.close()
     print(
         f"  {run.offered} offered, {run.crowded_out} crowded out, {len(run.answers)} answered, {run.lost} lost",
         file=sys.stderr,
         flush=True,
     )
-    return _figures(run)
+    return _figures(run, used_s)
 
 
-def _figures(run: Run) -> Figures:
+def _figures(run: Run, used_s: float) -> Figures:
     counted_s = run.seconds - _WARM_UP_S
     quotes = [one for one in run.answers if one.kind == "quote" and _WARM_UP_S <= one.due_s + one.latency_s < run.seconds]
     accepted = [one.latency_s for one in quotes if one.status == 201]
     n_good = sum(latency_s <= _SERVED_S for latency_s in accepted)
     refused = [one for one in run.answers if one.status in (429, 503)]
+    n_good_in_all = sum(one.kind == "quote" and one.status == 201 and one.latency_s <= _SERVED_S for one in run.answers)
     confirms: list[Answer] = [one for one in run.answers if one.kind == "confirm"]
     return Figures(
         n_good / counted_s,
@@ -176,13 +191,16 @@ def _figures(run: Run) -> Figures:
         sum(one.status in (429, 503) for one in confirms),
         quantile([one.latency_s for one in confirms], 0.99) * 1e3 if confirms else 0.0,
         run.busy_share,
+        used_s / n_good_in_all * 1e6 if n_good_in_all else math.inf,
     )
 
 
 def _print(name: str, found: Figures, of: Round) -> None:
-    before, after = of.peaks_per_second
+    before, after = of.peaks
     print(
-        f"{name}: goodput {of.ratio:.2f} of the peak ({found.goodput_per_second:,.0f} of {before:,.0f} and {after:,.0f} a second); accepted p50"
+        f"{name}: goodput {of.ratio:.2f} of the peak ({found.goodput_per_second:,.0f} of {before.goodput_per_second:,.0f}"
+        f" and {after.goodput_per_second:,.0f} a second), {of.ratio_of_work:.2f} of the server's work ({found.cpu_us:.0f} µs a quote, at the peak"
+        f" {before.cpu_us:.0f} and {after.cpu_us:.0f}); accepted p50"
         f" {found.accepted_p50_ms:.0f} ms, p99 {found.accepted_p99_ms:.0f} ms, {found.late_per_second:,.0f}/s too late;"
         f" {found.refused_per_second:,.0f} refused/s; {found.confirms} confirms, {found.confirms_refused} refused, p99"
         f" {found.confirm_p99_ms:.0f} ms; the generator used {found.generator_share:.0%} of its core",

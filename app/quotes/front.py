@@ -33,6 +33,7 @@ from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
 from app.web.direct import Place, Replying
 from app.web.gate import Gate, refusal_lines
+from app.web.logs import Seldom
 from app.web.problems import MEDIA_TYPE, problem_bytes
 from app.web.quotas import Quota, counted
 from app.web.routing import check_query
@@ -51,6 +52,8 @@ _DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + _DIRECT_REST
 _DIRECT_PROBLEM_HEAD: Final = b"%s: %s\r\n" % _PROBLEM + _DIRECT_REST
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
+# Of refusals with 5xx there is no more than one line in the log in this time.
+_TOLD_EVERY_S: Final = 0.1
 _EXPLAIN: Final = frozenset(("explain",))
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -177,6 +180,7 @@ class FrontTable:
             for code, word in enumerate(_CLASSES, start=1)
         }
         self._ids = count(int.from_bytes(os.urandom(2)))
+        self._refusals_told = Seldom(_TOLD_EVERY_S)
         self._process = os.urandom(8).hex().encode()
 
     def place_of(self, path: bytes) -> Place | None:
@@ -281,8 +285,9 @@ class FrontTable:
     def _problem(self, error: Exception, log_fields: Mapping[str, str]) -> Problem:
         if isinstance(error, Problem):
             problem = error
-            if problem.status >= 500:
-                _log.warning("request", problem=problem.slug, detail=problem.detail, **log_fields)
+            # An overload and a database that is away refuse many at once, and the metrics count each.
+            if problem.status >= 500 and (untold := self._refusals_told.untold()) is not None:
+                _log.warning("request", problem=problem.slug, detail=problem.detail, untold=untold, **log_fields)
         else:
             problem = InternalError("The request failed. It was our fault and is in the log with this request id.")
             text = "".join(traceback.format_exception(error))

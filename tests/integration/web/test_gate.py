@@ -253,6 +253,21 @@ def test_nobody_waits_longer_than_the_bound_however_many_are_refused() -> None:
     assert max(turns) == 100 + PAUSE_S_MAX
 
 
+def test_refusals_are_one_for_ten_requests_that_are_let_in() -> None:
+    metrics = Metrics()
+    gate = Gate(Admission(target_s=1, metrics=metrics), connections_max=1, connections_per_address_max=None, metrics=metrics)
+    turns = []
+
+    for begins_s, let_in in ((100.0, 2_000), (101.0, 0), (102.0, 100_000), (103.0, 0), (200.0, 0)):
+        first = gate.pause_until_s(begins_s)
+        turns.append(round(gate.pause_until_s(begins_s) - first, 6))
+        for _ in range(let_in):
+            assert gate.refusal(b"POST", b"/v1/quotes") is None
+
+    # 500 a second before anything is known, and long after; else a tenth of what was let in, from 50 to 500.
+    assert turns == [0.002, 0.005, 0.02, 0.002, 0.002]
+
+
 async def test_what_is_sent_behind_a_refusal_without_waiting_ends_the_connection() -> None:
     async with doors() as here, here.line() as line:
         here.wait_s = 1.0
