@@ -31,7 +31,7 @@ from app.quotes.ids import IssueClock
 from app.quotes.key_file import KeyFile
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import hand_over, memo_sizes, price_and_encode
+from app.quotes.memo import Memos
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import Pricing
 from app.quotes.replay import Replay
@@ -42,7 +42,7 @@ from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.entries import SignedQuote
-from app.redemptions.plain import PlainHolds
+from app.redemptions.plain import PlainChanges, PlainHolds
 from app.redemptions.quoted import QuotedDraws
 from app.redemptions.redemptions import Redemptions
 from app.redemptions.retention import forget
@@ -86,7 +86,8 @@ class Service:
             self.engine, open_loopback=settings.open_loopback, quotas=Quotas(key_limits, self.metrics)
         )
         self.holder = BookHolder()
-        self.holder.watch(lambda before, held: None if before is None else hand_over(before.book, held.book))
+        self.memos = Memos(lines_max=settings.memo_lines)
+        self.holder.watch(lambda before, held: None if before is None else self.memos.hand_over(before.book, held.book))
         self.refresher = Refresher(
             self.connect,
             self.holder,
@@ -110,7 +111,7 @@ class Service:
         self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
             current_book=self.holder.current,
-            price=price_and_encode,
+            price=self.memos.price,
             standings=self.standings,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
@@ -141,6 +142,7 @@ class Service:
             clock=clock,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
+            memos=self.memos,
         )
         storefront = Storefront(
             lane=self.lane,
@@ -172,10 +174,11 @@ class Service:
         self.plain_holds = PlainHolds(
             self.redemptions.holding, quote_of_token=self.quote_of_token, hold_ttl_s=settings.hold_ttl_seconds
         )
+        self.plain_changes = PlainChanges(self.redemptions.changing)
         self.front = endpoints(storefront, quote_octets_max=settings.quote_body_bytes)
         self.decisions = DecisionReader(self.engine, spooled=self.spool.find)
         self.replay = Replay(
-            self.decisions, book_of_version=self.versions.get, price=price_and_encode, lines_max=limits.batch_lines_max
+            self.decisions, book_of_version=self.versions.get, price=self.memos.price, lines_max=limits.batch_lines_max
         )
         self.probes = Probes(readiness=self.readiness, figures=self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
@@ -383,7 +386,7 @@ class Service:
 
     def _memo_sizes(self) -> dict[str, int]:
         held = self.holder.held()
-        return memo_sizes(None if held is None else held.book)
+        return self.memos.sizes(None if held is None else held.book)
 
     def _checked_seconds(self) -> float:
         checked_at = self.refresher.status.checked_at
@@ -405,7 +408,7 @@ def open_tracing() -> "Tracing":
 def create_app(settings: Settings, *, database: Database, spool_class: type[Spool] = Spool) -> Door:
     """The application as the server runs it."""
     service = Service(settings, database, spool_class=spool_class)
-    holds = service.plain_holds
+    holds, changes = service.plain_holds, service.plain_changes
 
     def make_api() -> "ASGIApp":
         from app.api import create_api  # noqa: PLC0415 - two thirds of all imports, and no quote needs them
@@ -423,7 +426,11 @@ def create_app(settings: Settings, *, database: Database, spool_class: type[Spoo
         callers=service.authenticator,
         metrics=service.metrics,
         read_s=settings.read_seconds,
-        beside=(Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),),
+        beside=(
+            Beside(holds.path, holds.octets_max, "redeem", DirectOperation(holds.take, holds.answered)),
+            Beside(changes.confirm_path, changes.octets_max, "redeem", DirectOperation(changes.take_confirm, changes.answered)),
+            Beside(changes.release_path, changes.octets_max, "redeem", DirectOperation(changes.take_release, changes.answered)),
+        ),
     )
     if service.tracing is None:
         return front

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     lane_rows: int = Field(8192, ge=1, description="baskets that may wait; beyond it 503")
     lane_bytes: int = Field(64 << 20, ge=1 << 16)
     lane_batch_rows: int = Field(512, ge=1)
+    memo_lines: int = Field(100_000, ge=1_000, description="priced lines that a process remembers, at some 2.7 kB each")
     flush_seconds: float = Field(1.0, gt=0, description="time one batch has to be stored before it is answered 503")
 
     metric_channels: int = Field(20, ge=0, le=200)

@@ -26,26 +26,31 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One reply: of which kind, its status, how long after it was meant to be sent, and when that was."""
+    """One reply: of which kind, its status, how long after it was meant to be sent, when that was, and whether it says when to come again."""
 
     kind: str
     status: int
     latency_s: float
     due_s: float
+    says_when: bool
 
 
 class Run(NamedTuple):
-    """What came of a run; `crowded_out` found every connection busy and was not sent, `lost` was sent and its connection closed."""
+    """What came of a run; `crowded_out` found every connection busy and was not sent, `lost` was sent and its connection closed.
+
+    `busy_share` is how much of its core this side used: near 1 it measured itself.
+    """
 
     seconds: float
     offered: int
     crowded_out: int
     lost: int
     answers: list[Answer]
+    busy_share: float
 
 
 class _Connection:
-    __slots__ = ("asked", "buffer", "due_s", "missing", "socket", "status")
+    __slots__ = ("asked", "buffer", "due_s", "missing", "says_when", "socket", "status")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
@@ -54,6 +59,7 @@ class _Connection:
         self.asked: Asked | None = None
         self.due_s = 0.0
         self.status = 0
+        self.says_when = False
         self.missing = 0  # bytes of the reply that are to come, once its head is there
         self.buffer = b""
 
@@ -76,8 +82,10 @@ class _Connection:
             self.buffer = data
             return False
         self.buffer = b""
-        at = data.lower().find(b"content-length:", 0, end)
+        head = data[: end + 2].lower()
+        at = head.find(b"content-length:")
         self.status = int(data[9:12])
+        self.says_when = b"\r\nretry-after:" in head
         self.missing = end + 4 + int(data[at + 15 : data.find(b"\r", at)]) - len(data)
         return self.missing == 0
 
@@ -104,15 +112,17 @@ class Crowd:
         """A closed loop: every connection asks again as soon as it is answered."""
         answers: list[Answer] = []
         sent = 0
-        began_s = time.perf_counter()
+        began_s, used_s = time.perf_counter(), time.process_time()
         until_s = began_s + seconds
         while (now_s := time.perf_counter()) < until_s:
             while self._idle:
                 self._send(requests[sent % len(requests)], now_s)
                 sent += 1
             answers += self._collect(_PATIENCE_S, began_s)
+        busy_share = (time.process_time() - used_s) / seconds
         self._finish(answers, began_s)
-        return Run(seconds, sent, 0, self._take_lost(), [one for one in answers if one.due_s + one.latency_s <= seconds])
+        within = [one for one in answers if one.due_s + one.latency_s <= seconds]
+        return Run(seconds, sent, 0, self._take_lost(), within, busy_share)
 
     def offer(self, requests: Sequence[Asked], *, per_second: float, seconds: float, seed: int) -> Run:
         """An open loop: requests come at their own random times, whatever the service does; who finds no connection free is gone."""
@@ -121,7 +131,7 @@ class Crowd:
         pick = Random(seed).randrange
         answers: list[Answer] = []
         number = crowded_out = 0
-        began_s = time.perf_counter()
+        began_s, used_s = time.perf_counter(), time.process_time()
         while number < len(due_s):
             due = int(np.searchsorted(due_s, time.perf_counter() - began_s, side="right"))
             sendable = min(due - number, len(self._idle))
@@ -131,8 +141,9 @@ class Crowd:
             number = due
             answers += self._collect(_PATIENCE_S, began_s)
         elapsed_s = time.perf_counter() - began_s
+        busy_share = (time.process_time() - used_s) / elapsed_s
         self._finish(answers, began_s)
-        return Run(elapsed_s, len(due_s), crowded_out, self._take_lost(), answers)
+        return Run(elapsed_s, len(due_s), crowded_out, self._take_lost(), answers, busy_share)
 
     def _open(self) -> None:
         connection = _Connection(self._port)
@@ -159,7 +170,8 @@ class Crowd:
                 self._lose(connection)
             elif is_whole and connection.asked is not None:
                 latency_s = time.perf_counter() - connection.due_s
-                found.append(Answer(connection.asked.kind, connection.status, latency_s, connection.due_s - began_s))
+                due_s = connection.due_s - began_s
+                found.append(Answer(connection.asked.kind, connection.status, latency_s, due_s, connection.says_when))
                 connection.asked = None
                 self._idle.append(connection)
         return found

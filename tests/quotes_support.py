@@ -23,7 +23,6 @@ from app.quotes.front import Endpoint, FrontTable, endpoints
 from app.quotes.ids import IssueClock
 from app.quotes.lane import LaneLimits, QuoteLane
 from app.quotes.listing import Listing, list_prices
-from app.quotes.memo import price_and_encode
 from app.quotes.openapi import declare_structs
 from app.quotes.preview import PreviewLane
 from app.quotes.pricing_pass import PriceAndEncode, Pricing
@@ -37,6 +36,7 @@ from app.web.admission import Admission
 from app.web.auth import SCOPES, Principal
 from app.web.gate import Gate
 from app.web.problem_handlers import install_problem_handlers
+from tests.memos import MEMOS, price_and_encode
 
 KEYS = KeyRing([SigningKey("new", b"n" * 32), SigningKey("old", b"o" * 32)], issuer="centwise")
 CALLER = Principal("tests", frozenset(SCOPES))
@@ -140,6 +140,7 @@ async def house(
         clock=clock,
         metrics=metrics,
         lines_max=limits.batch_lines_max,
+        memos=MEMOS,
     )
     storefront = Storefront(
         lane=lane,

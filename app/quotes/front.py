@@ -8,9 +8,10 @@ import os
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
@@ -30,8 +31,9 @@ from app.errors import (
 from app.metrics import Metrics
 from app.quotes.storefront import Asked, Reply, Storefront
 from app.web.auth import Principal
-from app.web.direct import Replying
+from app.web.direct import Place, Replying
 from app.web.gate import Gate, refusal_lines
+from app.web.logs import Seldom
 from app.web.problems import MEDIA_TYPE, problem_bytes
 from app.web.query import check_query
 from app.web.quotas import Quota, counted
@@ -41,7 +43,8 @@ type Operation = Callable[[bytes, Asked], Awaitable[Reply]]
 
 BATCH_BODY_OCTETS: Final = 1 << 20
 PRICES_BODY_OCTETS: Final = 256 << 10
-_JSON: Final = (b"content-type", b"application/json")
+_MEDIA_TYPE: Final = b"application/json"
+_JSON: Final = (b"content-type", _MEDIA_TYPE)
 _PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _DIRECT_REST: Final = b"content-length: %d\r\nx-request-id: %s\r\n"
@@ -49,7 +52,10 @@ _DIRECT_HEAD: Final = b"%s: %s\r\n" % _JSON + _DIRECT_REST
 _DIRECT_PROBLEM_HEAD: Final = b"%s: %s\r\n" % _PROBLEM + _DIRECT_REST
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _READ_HEADERS: Final = frozenset((b"content-type", b"content-length", b"idempotency-key", b"min-version"))
+# Of refusals with 5xx there is no more than one line in the log in this time.
+_TOLD_EVERY_S: Final = 0.1
 _EXPLAIN: Final = frozenset(("explain",))
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +76,10 @@ class DirectOperation(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A route of another feature of which plain requests are taken here; all others go to the route itself."""
+    """A route of another feature of which plain requests are taken here; all others go to the route itself.
+
+    Its path is as the route declares it, and may have a parameter as its last part but one.
+    """
 
     path: str
     octets_max: int
@@ -156,8 +165,14 @@ class FrontTable:
             for endpoint in self._table.values()
             if endpoint.direct is not None
         ]
-        self._direct = {one.path.encode(): one for one in (*own, *beside)}
-        paths = {*self._table, *(one.path for one in self._direct.values())}
+        self._direct = {one.path: one for one in (*own, *beside)}
+        # Those without a parameter by their path; the others by what is before and behind it, with its name.
+        self._places = {path.encode(): Place(path, _NOTHING) for path in self._direct if "{" not in path}
+        self._named_places: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        for path in self._direct.keys() - {place.route for place in self._places.values()}:
+            before, name, last = _parts_of(path)
+            self._named_places[before.encode(), last.encode()] = path, name
+        paths = {*self._table, *self._direct}
         self._seconds = {path: metrics.request_seconds.at(f"POST {path}") for path in paths}
         self._requests = {
             (path, code): metrics.requests.at(f"POST {path}", word)
@@ -165,12 +180,18 @@ class FrontTable:
             for code, word in enumerate(_CLASSES, start=1)
         }
         self._ids = count(int.from_bytes(os.urandom(2)))
+        self._refusals_told = Seldom(_TOLD_EVERY_S)
         self._process = os.urandom(8).hex().encode()
 
-    @property
-    def direct_paths(self) -> Collection[bytes]:
-        """The paths of endpoints that take plain requests."""
-        return self._direct
+    def place_of(self, path: bytes) -> Place | None:
+        """The place of an endpoint that takes plain requests."""
+        place = self._places.get(path)
+        if place is not None:
+            return place
+        rest, _, last = path.rpartition(b"/")
+        before, _, value = rest.rpartition(b"/")
+        found = self._named_places.get((before, last))
+        return None if found is None else Place(found[0], {found[1]: value.decode("latin-1")})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or (endpoint := self._table.get(scope["path"])) is None:
@@ -194,12 +215,13 @@ class FrontTable:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, place: Place, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take a plain request of a caller that is known; it is answered when its batch is done."""
         began_s = time.perf_counter()
-        endpoint = self._direct[path]
+        endpoint = self._direct[place.route]
         fields = dict(headers)
-        is_plain = len(fields) == len(headers) and fields.get(b"content-type") == b"application/json"
+        # Where there is nothing, nothing need be said of what it is.
+        is_plain = len(fields) == len(headers) and fields.get(b"content-type", None if body else _MEDIA_TYPE) == _MEDIA_TYPE
         if not is_plain or len(body) > endpoint.octets_max:
             return False
         principal = self._callers.known(fields, exchange.client)
@@ -211,7 +233,7 @@ class FrontTable:
             return True
         taken = _Taken(self, exchange, endpoint.path, endpoint.direct.reply_of, fields.get(b"x-request-id"), began_s, quota)
         try:
-            taken.entry = endpoint.direct.take(body, Asked(principal, fields), taken.answer)
+            taken.entry = endpoint.direct.take(body, Asked(principal, fields, place.named), taken.answer)
         except Exception:  # noqa: BLE001 - the ordinary way comes to the same refusal, and answers it
             return False
         if taken.entry is None:
@@ -263,8 +285,9 @@ class FrontTable:
     def _problem(self, error: Exception, log_fields: Mapping[str, str]) -> Problem:
         if isinstance(error, Problem):
             problem = error
-            if problem.status >= 500:
-                _log.warning("request", problem=problem.slug, detail=problem.detail, **log_fields)
+            # An overload and a database that is away refuse many at once, and the metrics count each.
+            if problem.status >= 500 and (untold := self._refusals_told.untold()) is not None:
+                _log.warning("request", problem=problem.slug, detail=problem.detail, untold=untold, **log_fields)
         else:
             problem = InternalError("The request failed. It was our fault and is in the log with this request id.")
             text = "".join(traceback.format_exception(error))
@@ -299,6 +322,16 @@ class _Taken:
 
     def answer(self) -> None:
         self._table.respond(self)
+
+
+def _parts_of(path: str) -> tuple[str, str, str]:
+    """What is before the parameter of a path, its name, and what is behind it.
+
+    >>> _parts_of("/v1/holds/{hold_id}/confirm")
+    ('/v1/holds', 'hold_id', 'confirm')
+    """
+    before, name, last = path.rsplit("/", 2)
+    return before, name.removeprefix("{").removesuffix("}"), last
 
 
 def read_headers(scope: Scope) -> dict[bytes, bytes]:

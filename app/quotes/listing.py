@@ -14,7 +14,7 @@ from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, MILLI, round_div
 from app.pricing.quote import Priced, price_each_alone
 from app.quotes.ids import IssueClock
-from app.quotes.memo import memo_of
+from app.quotes.memo import Memos
 from app.quotes.pace import Pace
 from app.quotes.parse import listing_basket
 from app.quotes.phrases import UNIT_PRICES
@@ -90,9 +90,11 @@ class Listing:
         clock: IssueClock,
         metrics: Metrics,
         lines_max: int,
+        memos: Memos,
     ) -> None:
         self._current_book = current_book
         self._price = price
+        self._memos = memos
         self._standings = standings
         self._clock = clock
         self._metrics = metrics
@@ -124,7 +126,7 @@ class Listing:
         return [(basket._replace(left=left), own) for left, own in by_left.items()]
 
     async def _known_or_priced(self, book: PriceBook, basket: Basket, asked: Sequence[str]) -> dict[str, str]:
-        memo = memo_of(book)
+        memo = self._memos.of(book)
         context = memo.context(basket)
         items = {} if context is None else memo.listed(context, asked)
         missing = list(dict.fromkeys(sku for sku in asked if sku not in items))

@@ -28,8 +28,8 @@ from app.quotes.limited import encoded_by_engine, is_beyond, with_few_counters, 
 
 CONTEXTS_MAX: Final = 2_048
 LINES_MAX: Final = 100_000
-LISTED_MAX: Final = 200_000
-WHOLE_OCTETS_MAX: Final = 32 << 20
+LISTED_A_LINE: Final = 2
+_WHOLE_OCTETS_A_LINE: Final = 336  # of replies to whole baskets, for each line that may be remembered
 
 _FEW: Final = 3
 # More lines than this hardly come together again, and would fill the memo with whole baskets.
@@ -80,8 +80,11 @@ class Lines:
 class Memo:
     """The known lines of one book, by context."""
 
-    def __init__(self, book: PriceBook, *, lines_max: int = LINES_MAX, whole_octets_max: int = WHOLE_OCTETS_MAX) -> None:
+    def __init__(
+        self, book: PriceBook, *, lines_max: int = LINES_MAX, whole_octets_max: int = LINES_MAX * _WHOLE_OCTETS_A_LINE
+    ) -> None:
         self._lines_max = lines_max
+        self._listed_max = lines_max * LISTED_A_LINE
         self._whole_octets_max = whole_octets_max
         self._boundaries = book.boundaries_s
         self._period = (0, 0)  # between two boundaries, the one that was asked for last
@@ -204,7 +207,7 @@ class Memo:
 
     def keep_listed(self, context: Context, items: Mapping[str, str]) -> None:
         """Remember entries of listings; when they are too many, all of them are forgotten before."""
-        if self._n_listed + len(items) > LISTED_MAX or len(self._listings) >= CONTEXTS_MAX:
+        if self._n_listed + len(items) > self._listed_max or len(self._listings) >= CONTEXTS_MAX:
             self._listings, self._n_listed = {}, 0
         self._n_listed += len(items)
         self._listings.setdefault(context, {}).update(items)
@@ -228,7 +231,10 @@ class Memo:
             self._whole_octets += len(reply.body)
 
     def make_room(self, n_lines: int) -> None:
-        """Count lines that are about to be kept. When they are too many, those that nobody asks for while as many again come are forgotten."""
+        """Count lines that are kept from now on, new or taken up again.
+
+        When they are too many, those that nobody asks for while as many again come are forgotten.
+        """
         if self.n_lines + n_lines > self._lines_max // 2:
             for lines in self._lines.values():
                 lines.older = None
@@ -238,34 +244,36 @@ class Memo:
         self.n_lines += n_lines
 
 
-_memo_of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
+class Memos:
+    """The memos of the books in use, each of so many lines; they bound listings and whole baskets in proportion."""
 
+    def __init__(self, *, lines_max: int = LINES_MAX) -> None:
+        self._lines_max = lines_max
+        self._of: WeakKeyDictionary[PriceBook, Memo] = WeakKeyDictionary()
 
-def memo_of(book: PriceBook) -> Memo:
-    """The memo of a book; it goes when the book goes."""
-    memo = _memo_of.get(book)
-    if memo is None:
-        memo = _memo_of[book] = Memo(book)
-    return memo
+    def of(self, book: PriceBook) -> Memo:
+        """The memo of a book; it goes when the book goes."""
+        memo = self._of.get(book)
+        if memo is None:
+            octets_max = self._lines_max * _WHOLE_OCTETS_A_LINE
+            memo = self._of[book] = Memo(book, lines_max=self._lines_max, whole_octets_max=octets_max)
+        return memo
 
+    def sizes(self, book: PriceBook | None) -> dict[str, int]:
+        """How much is remembered for a book, by what it is; may be asked from any thread."""
+        memo = None if book is None else self._of.get(book)
+        return {"contexts": 0, "lines": 0, "baskets": 0, "listed": 0} if memo is None else memo.sizes
 
-def memo_sizes(book: PriceBook | None) -> dict[str, int]:
-    """How much is remembered for a book, by what it is; may be asked from any thread."""
-    memo = None if book is None else _memo_of.get(book)
-    return {"contexts": 0, "lines": 0, "baskets": 0, "listed": 0} if memo is None else memo.sizes
+    def hand_over(self, before: PriceBook, after: PriceBook) -> None:
+        """Let a book that comes into force go on with what is known of the SKUs that it prices as the one before it."""
+        touched = skus_touched(before, after)
+        if touched is not None:
+            rows, row_of_sku = set(touched.tolist()), after.assortment.row_of_sku
+            self.of(after).take_over(self.of(before), but=lambda sku: row_of_sku.get(sku) in rows)
 
-
-def hand_over(before: PriceBook, after: PriceBook) -> None:
-    """Let a book that comes into force go on with what is known of the SKUs that it prices as the one before it."""
-    touched = skus_touched(before, after)
-    if touched is not None:
-        rows, row_of_sku = set(touched.tolist()), after.assortment.row_of_sku
-        memo_of(after).take_over(memo_of(before), but=lambda sku: row_of_sku.get(sku) in rows)
-
-
-def price_and_encode(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
-    """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
-    return price_told(memo_of(book), book, baskets, partial)
+    def price(self, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
+        """Price a batch and encode each basket's reply: from what is known, and the rest in one vectorised call."""
+        return price_told(self.of(book), book, baskets, partial)
 
 
 def price_told(memo: Memo, book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -376,9 +384,12 @@ def _known(basket: Basket, home: Lines) -> list[KnownLine | None] | None:
 def _learn_alone(book: PriceBook, memo: Memo, asked: Sequence[tuple[Basket, Lines | None]]) -> None:
     """Price every unknown line that is worth it as a basket of its own, all in one vectorised call."""
     wanted: dict[tuple[int, Key], tuple[Lines, Basket]] = {}
+    taken_up = 0
     for basket, home in asked:
         assert home is not None
+        before = len(home.alone)
         unknown = home.unknown(basket)
+        taken_up += len(home.alone) - before
         for key in memo.worth_learning(home, basket, unknown) if unknown else ():
             if (id(home), key) not in wanted:
                 wanted[id(home), key] = home, _part(basket, (key,))
@@ -386,24 +397,28 @@ def _learn_alone(book: PriceBook, memo: Memo, asked: Sequence[tuple[Basket, Line
         learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
         for ((_, key), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.alone[key] = None if lines is None else lines[0]
-        memo.make_room(len(wanted))
+    memo.make_room(taken_up + len(wanted))
 
 
 def _learn_together(book: PriceBook, memo: Memo, coupled: Sequence[Coupled]) -> None:
     """Price lines that feel one another together, where they are not known yet, all in one vectorised call."""
     wanted: dict[tuple[int, tuple[Key, ...]], tuple[Lines, Basket]] = {}
+    taken_up = 0
     for one in coupled:
         for keys in one.own_keys():
             older = one.home.older
+            if keys in one.home.together:
+                continue
             if older is not None and keys in older.together:
-                one.home.together.setdefault(keys, older.together[keys])
-            elif keys not in one.home.together:
+                one.home.together[keys] = older.together[keys]
+                taken_up += len(keys)
+            else:
                 wanted[id(one.home), keys] = one.home, _part(one.basket, keys)
     if wanted:
         learned = learn(book, [part for _, part in wanted.values()], memo.numbers)
         for ((_, keys), (home, _)), lines in zip(wanted.items(), learned, strict=True):
             home.together[keys] = lines
-        memo.make_room(sum(len(keys) for _, keys in wanted))
+    memo.make_room(taken_up + sum(len(keys) for _, keys in wanted))
 
 
 def _assemble_together(coupled: Sequence[Coupled], found: list[Assembled | None]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from asyncpg.pgproto.pgproto import UUID
@@ -37,6 +38,7 @@ class Asked(NamedTuple):
 
     principal: Principal
     headers: Mapping[bytes, bytes]
+    named: Mapping[str, str] = MappingProxyType({})  # the parameters of the path
 
 
 class Reply(NamedTuple):

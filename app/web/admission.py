@@ -17,8 +17,12 @@ from app.metrics import Metrics
 LAG_EVERY_S: Final = 0.05
 # A loop that is late once computes something long; one that is late four times in a row has more to do than it can.
 _LAGS: Final = 4
+# Of its share of the target, for who comes back before he was told to: he has waited already, and what is left of his patience is little.
+_EARLY_SHARE: Final = 0.5
 # What an operator does to end an overload must get through it.
 _CONTROL_ALWAYS: Final = 2
+# Nobody raises it: it is only read.
+_TOO_MUCH: Final = Unavailable("There is more to do than can be done now.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +91,19 @@ class Admission:
         """What is expected in each lane, and in the loop."""
         return {"loop": self._lag_s} | {name: read() for name, read in self._waits.items()}
 
-    def refusal(self, rank: Rank) -> Unavailable | None:
-        """None when a request of this class is let in, else what it is told."""
+    def refusal(self, rank: Rank, *, is_early: bool = False) -> Unavailable | None:
+        """None when a request of this class is let in, else what it is told, the same object each time. `is_early`: it came before its turn."""
         if rank.share is None:
             return None
         read = self._waits.get(rank.lane)
         wait_s = self._lag_s if read is None else self._lag_s + read()
-        if wait_s < self._target_s * rank.share or (rank is CONTROL and self._control_inside < _CONTROL_ALWAYS):
+        most_s = self._target_s * rank.share
+        if wait_s < (most_s * _EARLY_SHARE if is_early else most_s) or (
+            rank is CONTROL and self._control_inside < _CONTROL_ALWAYS
+        ):
             return None
         self._refused[rank].n += 1
-        return Unavailable("There is more to do than can be done now.")
+        return _TOO_MUCH
 
     @contextlib.contextmanager
     def control(self) -> Iterator[None]:

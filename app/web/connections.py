@@ -15,12 +15,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.errors import BadRequest, HeadersTooLarge, Problem, RequestTimeout, TooManyRequests, Unavailable
-from app.web.direct import Direct, Exchange
+from app.web.direct import Direct, Exchange, Place
 from app.web.gate import Gate, is_always_heard, refusal_lines
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
 HEAD_OCTETS_MAX: Final = 64 << 10
 WRITE_STALL_S: Final = 30.0
+# So much of what comes before its turn is kept, and for more the client waits. One request is mostly less, and changes nothing in what is polled.
+UNHEARD_OCTETS: Final = 16 << 10
 # Requests that may wait behind one another on a connection: a chunk has room for thousands, and each is some kilobytes here.
 PIPELINED_MAX: Final = 100
 
@@ -47,13 +49,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _write_timer: asyncio.TimerHandle | None = None
     # The body so far of a request that may be taken directly, None of any other.
     _offered: list[bytes] | None = None
+    # Where that goes.
+    _place: Place | None = None
     # The address under which the gate has counted us in, None when it has not.
     _counted_as: str | None = None
     # The loop's time until when no new request is read, None when all are.
     _paused_until: float | None = None
-    # What has come meanwhile, and the timer of the instant when it is read.
+    # What has come meanwhile, whether nothing more is read of it, and the timer of the instant when it is heard.
     _unheard = b""
+    _is_reading_paused = False
     _pause_timer: asyncio.TimerHandle | None = None
+    # What is parsed had come before its turn.
+    _is_early = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -120,11 +127,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(TooManyRequests("Too many requests were sent without waiting for their answers."))
             raise ValueError("too many")  # ends the parsing
         if self.gate is not None:
-            problem = self.gate.refusal(self.parser.get_method(), self.url)
+            problem = self.gate.refusal(self.parser.get_method(), self.url, is_early=self._is_early)
             if problem is not None:
                 self._refuse_request(problem)
                 return
-        if self.direct is not None and self.url in self.direct.direct_paths and self._is_plain():
+        self._place = None if self.direct is None else self.direct.place_of(self.url)
+        if self._place is not None and self._is_plain():
             self._offered = []
         else:
             self._begin_cycle()
@@ -138,9 +146,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._offered is not None:
             assert self.direct is not None
+            assert self._place is not None
             exchange = Exchange(self, keep_alive=not self._is_leaving())
             before, self.cycle = self.cycle, exchange  # type: ignore[assignment]
-            if self.direct.take(exchange, self.url, self.headers, b"".join(self._offered)):
+            if self.direct.take(exchange, self._place, self.headers, b"".join(self._offered)):
                 self._offered, self._is_in_body = None, False
                 return
             self.cycle = before
@@ -210,7 +219,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return False
         self._idle_since = None
         self._unheard += data
-        self.transport.pause_reading()
+        if len(self._unheard) > UNHEARD_OCTETS and not self._is_reading_paused:
+            self._is_reading_paused = True
+            self.transport.pause_reading()
         if self._pause_timer is None:
             self._pause_timer = self.loop.call_at(self._paused_until, self._hear)
         return True
@@ -222,8 +233,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._pause_timer.cancel()
             self._pause_timer = None
         if data and not self.transport.is_closing():
-            self.transport.resume_reading()
-            self.data_received(data)
+            if self._is_reading_paused:
+                self._is_reading_paused = False
+                self.transport.resume_reading()
+            self._is_early = True
+            try:
+                self.data_received(data)
+            finally:
+                self._is_early = False
 
     def _is_leaving(self) -> bool:
         return self.gate is not None and self.gate.is_leaving

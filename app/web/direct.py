@@ -3,10 +3,10 @@
 A task, a scope, a cycle and their events are most of what a server spends on a small request (see docs/adr/0010-a-direct-path.md).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from app.web.connections import BoundedHttpProtocol
@@ -78,14 +78,20 @@ class Exchange:
         self._connection.on_response_complete()
 
 
+class Place(NamedTuple):
+    """Where a request goes: the path as its route declares it, and what its parameter is, if it has one."""
+
+    route: str
+    named: Mapping[str, str]
+
+
 class Direct(Protocol):
     """An application that takes plain requests directly."""
 
-    @property
-    def direct_paths(self) -> Collection[bytes]:
-        """Where: POSTs to other paths are not offered."""
+    def place_of(self, path: bytes) -> Place | None:
+        """Where a POST to this path goes; None where none is taken directly, and none is offered."""
 
-    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, place: Place, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """Take the request and answer it later, or leave it, which is free of effects: it then goes the ordinary way. Never raises.
 
         Names of headers are in lower case. Nothing of the request is kept here, so that its memory is soon used again.

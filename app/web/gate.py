@@ -1,7 +1,8 @@
 """What a process lets in of connections and requests, and how it sends away the rest: cheaply, and not faster than it can afford.
 
-Refusing is work too. At ten times the capacity it would be all the work there is, so refusals have a pace of their own: a connection that was
-refused something is not heard again before its turn, which is never later than the `Retry-After` it was told. Confirms and probes on it are.
+Refusing is work too. At ten times the capacity it would be all the work there is, so refusals have a pace of their own, one for each ten requests
+that are let in: a connection that was refused something is not heard again before its turn, which is never later than the `Retry-After` it was told.
+Confirms and probes on it are.
 """
 
 import math
@@ -13,7 +14,11 @@ from app.metrics import Metrics
 from app.web.admission import Admission, rank_of
 from app.web.problems import MEDIA_TYPE, problem_bytes
 
-REFUSALS_PER_SECOND: Final = 2_000.0
+# So many at most, and at least, and between them a share of what is let in.
+REFUSALS_PER_SECOND: Final = 500.0
+_REFUSALS_PER_SECOND_MIN: Final = 50.0
+_REFUSALS_A_REQUEST: Final = 0.1
+_PACE_EVERY_S: Final = 1.0
 PAUSE_S_MAX: Final = 5.0
 # What is heard all the while: the first bytes of a request, because nothing else has been read of it.
 _ALWAYS_HEARD: Final = (b"POST /v1/holds/", b"GET /livez", b"GET /readyz", b"GET /metrics")
@@ -34,6 +39,9 @@ class Gate:
         self._refused_connections = metrics.refused.at("connections")
         self._refused_addresses = metrics.refused.at("address")
         self._next_refusal_s = 0.0
+        self._refusals_per_second = REFUSALS_PER_SECOND
+        self._let_in = 0  # since then
+        self._let_in_since_s = 0.0
 
     @property
     def connection_count(self) -> int:
@@ -64,13 +72,25 @@ class Gate:
             else:
                 del self._by_address[address]
 
-    def refusal(self, method: bytes, target: bytes) -> Unavailable | None:
-        """None when the request is let in, by its first line alone; else what it is told."""
-        return self._admission.refusal(rank_of(method, target))
+    def refusal(self, method: bytes, target: bytes, *, is_early: bool = False) -> Unavailable | None:
+        """None when the request is let in, by its first line alone; else what it is told. `is_early`: it came before its connection's turn."""
+        problem = self._admission.refusal(rank_of(method, target), is_early=is_early)
+        if problem is None:
+            self._let_in += 1
+        return problem
 
     def pause_until_s(self, now_s: float) -> float:
         """Until when a connection that is refused something now is not heard again."""
-        self._next_refusal_s = min(max(self._next_refusal_s, now_s) + 1 / REFUSALS_PER_SECOND, now_s + PAUSE_S_MAX)
+        past_s = now_s - self._let_in_since_s
+        if past_s >= _PACE_EVERY_S:
+            # Long after the last refusal the mean says little of now, and there is no hurry to refuse fewer.
+            paced = self._let_in / past_s * _REFUSALS_A_REQUEST
+            is_recent = past_s < 2 * _PACE_EVERY_S
+            self._refusals_per_second = (
+                max(_REFUSALS_PER_SECOND_MIN, min(paced, REFUSALS_PER_SECOND)) if is_recent else REFUSALS_PER_SECOND
+            )
+            self._let_in, self._let_in_since_s = 0, now_s
+        self._next_refusal_s = min(max(self._next_refusal_s, now_s) + 1 / self._refusals_per_second, now_s + PAUSE_S_MAX)
         return self._next_refusal_s
 
 

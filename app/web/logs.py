@@ -1,7 +1,10 @@
 """Structured logs: one JSON object a line on standard error (or coloured text), with the request id of whatever is under way."""
 
 import logging
+import math
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -45,6 +48,26 @@ def configure_logs(*, level: str, style: str) -> None:
     root.setLevel(number)
     for chatty in ("sqlalchemy", "alembic", "uvicorn", "asyncio"):
         logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
+
+
+class Seldom:
+    """Lets one in so many seconds be told, and counts the others: what is refused a thousand times a second is not worth a line each time."""
+
+    def __init__(self, every_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._told_s = -math.inf
+        self._untold = 0
+
+    def untold(self) -> int | None:
+        """None when it is not to be told now; else how many were not told since the last one."""
+        now_s = self._clock()
+        if now_s - self._told_s < self._every_s:
+            self._untold += 1
+            return None
+        self._told_s = now_s
+        untold, self._untold = self._untold, 0
+        return untold
 
 
 def failure_notes(metrics: Metrics) -> NoteFailure:

@@ -1,7 +1,7 @@
 """Both doors with a span around each request; stands before them only while tracing is on."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.tracing import RequestTrace, Tracing
 from app.web.access import ids_of
-from app.web.direct import Replying
+from app.web.direct import Place, Replying
 from app.web.gate import Gate
 from app.web.server import Door
 
@@ -33,16 +33,15 @@ class TracedDoor:
         """The gate before the door."""
         return self._door.gate
 
-    @property
-    def direct_paths(self) -> Collection[bytes]:
-        """The paths where plain requests are taken directly."""
-        return self._door.direct_paths
+    def place_of(self, path: bytes) -> Place | None:
+        """As the door."""
+        return self._door.place_of(path)
 
-    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    def take(self, exchange: Replying, place: Place, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
         """As the door; a request that is left to the ordinary way gets its span there."""
         trace = self._tracing.begin("POST", dict(headers))
         with trace.current():
-            return self._door.take(_TracedExchange(exchange, trace, path.decode()), path, headers, body)
+            return self._door.take(_TracedExchange(exchange, trace, place), place, headers, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _UNTRACED:
@@ -74,12 +73,12 @@ class TracedDoor:
 class _TracedExchange:
     """The place for the response to a request that was taken directly, which is told when it is sent."""
 
-    __slots__ = ("_exchange", "_path", "_trace")
+    __slots__ = ("_exchange", "_place", "_trace")
 
-    def __init__(self, exchange: Replying, trace: RequestTrace, path: str) -> None:
+    def __init__(self, exchange: Replying, trace: RequestTrace, place: Place) -> None:
         self._exchange = exchange
         self._trace = trace
-        self._path = path
+        self._place = place
 
     @property
     def client(self) -> Sequence[Any] | None:
@@ -94,10 +93,11 @@ class _TracedExchange:
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         self._exchange.answer(status, headers, body)
-        attributes = _ids_in(self._path, status, body)
+        attributes = _ids_in(self._place.route, status, body)
+        attributes |= {f"centwise.{name}": value for name, value in self._place.named.items()}
         if found := _REQUEST_ID.search(headers):
             attributes["centwise.request_id"] = found[1].decode()
-        self._trace.end(route=self._path, status=status, attributes=attributes)
+        self._trace.end(route=self._place.route, status=status, attributes=attributes)
 
 
 def _ids_in(path: str, status: int, body: bytes) -> dict[str, str]:

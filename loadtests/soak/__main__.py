@@ -2,7 +2,8 @@
 
     python -m loadtests.soak --minutes 30
 
-Status 1 when something grows, a reply was not what it should be, or more than one in a hundred was turned away.
+Status 1 when something grows, a reply was not what it should be, or more than one in a hundred was turned away. Memory finds its size within some
+four minutes, and the first quarter of a run is not judged: of runs under a quarter of an hour the verdict on memory says nothing.
 """
 
 import argparse

@@ -9,10 +9,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-# Of the samples so many belong to the warm-up: caches fill, pools open, the allocator finds its size. The memo of lines is filling
-# for a quarter of an hour, because each change of a price lets go of what it touches.
+# Of the samples so many belong to the warm-up: caches fill, pools open, the allocator finds its size.
 _WARM_UP_SHARE: Final = 0.25
-_MEMORY_WARM_UP_SHARE: Final = 0.5
 _SAMPLES_MIN: Final = 8
 # Pairs are drawn evenly from longer runs, because their number goes with the square.
 _SAMPLES_MAX: Final = 200
@@ -23,11 +21,10 @@ class Allowance(NamedTuple):
 
     share: float
     at_least: float
-    warm_up_share: float = _WARM_UP_SHARE
 
 
 ALLOWED: Final[Mapping[str, Allowance]] = {
-    "memory_bytes": Allowance(0.04, 8 << 20, _MEMORY_WARM_UP_SHARE),
+    "memory_bytes": Allowance(0.04, 8 << 20),
     "descriptors": Allowance(0.0, 6),
     "connections": Allowance(0.0, 6),
     "threads": Allowance(0.0, 3),
@@ -56,7 +53,7 @@ def judge(samples: Mapping[str, Sequence[float]], allowed: Mapping[str, Allowanc
 
 
 def _judge_one(measure: str, values: Sequence[float], allowance: Allowance) -> Verdict:
-    warm = list(values[round(len(values) * allowance.warm_up_share) :])
+    warm = list(values[round(len(values) * _WARM_UP_SHARE) :])
     if len(warm) < _SAMPLES_MIN:
         raise ValueError(f"{measure}: {len(warm)} samples after the warm-up are too few to judge")
     third = len(warm) // 3

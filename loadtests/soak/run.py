@@ -19,6 +19,8 @@ from loadtests.bench.rig import temporary_folder
 from loadtests.soak.judge import Verdict, judge
 from loadtests.soak.traffic import Traffic
 
+# Baskets never come again, so that the memo is at its bound within the warm-up and makes room all the time; this many lines are some 5 MB.
+_MEMO_LINES: Final = 2_000
 SERVE: Final = (sys.executable, "-m", "app", "serve")
 
 
@@ -57,6 +59,7 @@ def soak(
             "PRICING_PORT": str(port),
             "PRICING_OPEN_LOOPBACK": "true",
             "PRICING_LOG_LEVEL": "warning",
+            "PRICING_MEMO_LINES": str(_MEMO_LINES),
         }
         log = folder / "service.log"
         with running(command, log=log, environment=environment) as process:

@@ -1,5 +1,7 @@
 """Moderate traffic of every sort at its own times, whatever the server does: baskets, prices, changes of prices, mistakes, and orders.
 
+Everything is new each time: baskets, customers, orders, ids, keys and connections.
+
 An order is a quote that draws on limits, its hold, and what becomes of that: confirmed and partly returned, released, or forgotten. Each of these
 requests takes up where an earlier one ended, so that all of them come at their own times too.
 """
@@ -13,10 +15,6 @@ from typing import Any, Final, NamedTuple
 
 _ANSWER_S: Final = 10.0
 _KEPT_OPEN: Final = 32
-# The same baskets all the time: what is remembered of them is there before the warm-up ends. Baskets that never come again fill the
-# memo of lines for an hour, up to its bound of some 200 MB, and nobody could tell that from a leak. Customers, orders, ids, keys and
-# connections are new each time.
-_BASKETS: Final = 4_000
 # The server ends connections that were idle for five seconds; one that is older than this is not used again.
 _IDLE_S: Final = 3.0
 # Orders under way at each step; what does not fit is forgotten, and its hold runs out.
@@ -47,9 +45,9 @@ class Traffic:
         self.orders: Counter[str] = Counter()  # what was done for orders, and what was refused because a limit was reached
         self._port = port
         self._per_second = per_second
-        self._random = random = Random(seed)
+        self._random = Random(seed)
         self._skus = skus
-        self._baskets = [self._basket() for _ in range(_BASKETS)]
+        self._keyed_baskets = [self._basket() for _ in range(2)]
         self._last_quote = "00000000-0000-4000-8000-000000000000"
         self._kinds: list[tuple[float, Callable[[], Request]]] = [
             (0.45, self._quote),
@@ -58,9 +56,9 @@ class Traffic:
             (0.015, self._confirm),
             (0.015, self._release),
             (0.01, self._return),
-            (0.20, lambda: Request("POST", "/v1/preview", random.choice(self._baskets), (200,))),
+            (0.20, lambda: Request("POST", "/v1/preview", self._basket(), (200,))),
             (0.05, self._keyed),
-            (0.04, lambda: Request("POST", "/v1/quotes/batch", b'{"quotes":[' + b",".join(random.choices(self._baskets, k=5)) + b"]}", (200,))),
+            (0.04, self._batch),
             (0.05, self._prices),
             (0.05, lambda: Request("GET", f"/v1/quotes/{self._last_quote}", b"", (200, 404))),
             (0.03, lambda: Request("POST", "/v1/quotes", b'{"currency":"USD","lines":[{"sku":"NOT-THERE","quantity":1}]}', (422,))),
@@ -145,7 +143,11 @@ class Traffic:
         self.connections -= 1
 
     def _quote(self) -> Request:
-        return Request("POST", "/v1/quotes", self._random.choice(self._baskets), (201,), then=self._remember_quote)
+        return Request("POST", "/v1/quotes", self._basket(), (201,), then=self._remember_quote)
+
+    def _batch(self) -> Request:
+        quotes = b",".join([self._basket() for _ in range(5)])
+        return Request("POST", "/v1/quotes/batch", b'{"quotes":[' + quotes + b"]}", (200,))
 
     def _remember_quote(self, quote: dict[str, Any]) -> None:
         self._last_quote = quote["id"]
@@ -153,7 +155,7 @@ class Traffic:
     def _keyed(self) -> Request:
         """Each key comes twice, with another basket half of the time."""
         self._keys += 1
-        basket = self._baskets[self._random.randrange(2)]
+        basket = self._random.choice(self._keyed_baskets)
         return Request("POST", "/v1/quotes", basket, (201, 422), key=f"soak-{self._keys // 2}")
 
     def _order(self) -> Request:

@@ -8,7 +8,7 @@ from loadtests.soak.run import Soaked, soak
 from tests.faults.scale import SCALE, SEED
 
 _SECONDS: Final = min(12.0 * SCALE, 1_800.0)
-_LONG_S: Final = 600.0
+_LONG_S: Final = 900.0
 _LEAKING: Final = (sys.executable, "-c", "from tests.faults.hasty import serve_leaking; serve_leaking()")
 
 

@@ -24,7 +24,6 @@ from app.pricing.basket import Basket
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.quotes.encode import EncodedQuote
-from app.quotes.memo import price_and_encode
 from app.quotes.pricing_pass import PriceAndEncode
 from app.quotes.storefront import Asked
 from tests.e2e.shop import basket
@@ -32,6 +31,7 @@ from tests.faults.fleet import open_shop_at
 from tests.faults.forks import Fork, start
 from tests.faults.scale import SEED, scaled
 from tests.faults.wire import Wire
+from tests.memos import price_and_encode
 from tests.quotes_support import CALLER, Books, connector, house
 
 _PODS: Final = 3

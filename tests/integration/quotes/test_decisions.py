@@ -11,9 +11,9 @@ import pytest
 from app.db.engine import Database
 from app.db.partitions import ensure_day
 from app.quotes.decisions import DecisionReader
-from app.quotes.memo import price_and_encode
 from app.quotes.replay import Replay
 from app.quotes.replies import BatchReply, DecisionDetail, DecisionPage, PricesReply, Quote
+from tests.memos import price_and_encode
 from tests.quotes_support import Books, basket, client_of, connector, doors, encoded, house, shop_book
 
 JSON = {"content-type": "application/json"}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from app.quotes.lane import LaneLimits
 from app.quotes.store import Claim, DecisionStore, Outcome
 from app.web.auth import Principal
 from app.web.connections import BoundedHttpProtocol, bounded_protocol
+from app.web.direct import Place as Where
 from app.web.direct import Replying
 from tests.integration.quotes.test_doors import REQUESTS
 from tests.quotes_support import Books, Caller, basket, connector, doors, encoded, house, shop_book
@@ -36,12 +37,11 @@ class Counting:
         self._front = front
         self.taken: list[bool] = []
 
-    @property
-    def direct_paths(self) -> Collection[bytes]:
-        return self._front.direct_paths
+    def place_of(self, path: bytes) -> Where | None:
+        return self._front.place_of(path)
 
-    def take(self, exchange: Replying, path: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
-        self.taken.append(self._front.take(exchange, path, headers, body))
+    def take(self, exchange: Replying, place: Where, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        self.taken.append(self._front.take(exchange, place, headers, body))
         return self.taken[-1]
 
 

@@ -18,8 +18,8 @@ from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.quotes.encode import EncodedQuote
 from app.quotes.lane import LaneLimits
-from app.quotes.memo import price_and_encode
 from app.quotes.storefront import Asked, Reply, Storefront
+from tests.memos import price_and_encode
 from tests.quotes_support import CALLER, Books, basket, connector, encoded, house, shop_book
 
 SEED = random.SystemRandom().randrange(1 << 32)

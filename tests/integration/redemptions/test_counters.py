@@ -20,9 +20,9 @@ from app.pricing.compile import compile_price_book
 from app.pricing.counters import Count
 from app.quotes.decisions import DecisionReader
 from app.quotes.encode import EncodedQuote
-from app.quotes.memo import price_and_encode
 from app.quotes.replay import Replay
 from app.redemptions.counters import Counters
+from tests.memos import price_and_encode
 from tests.quotes_support import Books, basket, client_of, connector, doors, encoded, house
 from tests.reference.builders import only, percent_off, prices
 from tests.service import publish, serving

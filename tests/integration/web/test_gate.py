@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -13,8 +13,9 @@ from uvicorn.server import ServerState
 
 from app.metrics import Metrics
 from app.web.admission import Admission
-from app.web.connections import BoundedHttpProtocol, bounded_protocol
-from app.web.gate import PAUSE_S_MAX, REFUSALS_PER_SECOND, Gate
+from app.web.connections import UNHEARD_OCTETS, BoundedHttpProtocol, bounded_protocol
+from app.web.direct import Place, Replying
+from app.web.gate import PAUSE_S_MAX, REFUSALS_PER_SECOND, Gate, refusal_lines
 
 _HOST = b"Host: localhost\r\n"
 QUOTE = b"POST /v1/quotes HTTP/1.1\r\n" + _HOST + b"Content-Length: 2\r\n\r\n{}"
@@ -65,6 +66,7 @@ class Doors:
         )
         self.state = ServerState()
         self.port = 0
+        self.taken: list[Place] = []  # directly
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b"{}"
@@ -77,6 +79,24 @@ class Doors:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self.answered.append(scope["path"])
+
+    def place_of(self, path: bytes) -> Place | None:
+        return Place("/confirm", {}) if path.endswith(b"/confirm") else None
+
+    def take(self, exchange: Replying, place: Place, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        self.taken.append(place)
+        exchange.answer(200, b"content-length: 2\r\n", b"{}")
+        return True
+
+    @property
+    def connections(self) -> list[BoundedHttpProtocol]:
+        """As the server has them."""
+        return [one for one in self.state.connections if isinstance(one, BoundedHttpProtocol)]
+
+    def put_turns_off(self) -> None:
+        """As if so many others had just been refused that the next one's turn is as late as it can be."""
+        for _ in range(int(REFUSALS_PER_SECOND * PAUSE_S_MAX)):
+            self.gate.pause_until_s(asyncio.get_running_loop().time())
 
     @contextlib.asynccontextmanager
     async def line(self) -> AsyncIterator[Line]:
@@ -96,7 +116,7 @@ async def doors(
 ) -> AsyncIterator[Doors]:
     made = Doors(connections_max=connections_max, per_address_max=per_address_max)
     config = uvicorn.Config(made, lifespan="off", log_config=None, access_log=False, proxy_headers=False)
-    protocol: type[BoundedHttpProtocol] = bounded_protocol(head_s=10, write_stall_s=write_stall_s, gate=made.gate)
+    protocol: type[BoundedHttpProtocol] = bounded_protocol(head_s=10, write_stall_s=write_stall_s, direct=made, gate=made.gate)
     server = await asyncio.get_running_loop().create_server(lambda: protocol(config, made.state, {}), "127.0.0.1")
     made.port = server.sockets[0].getsockname()[1]
     try:
@@ -162,9 +182,65 @@ async def test_who_comes_back_at_once_waits_for_his_turn_while_confirms_and_prob
         quoted_s = time.monotonic() - began
 
     assert (status, confirmed, ready, quoted) == (503, 200, 200, 200)
+    assert [place.route for place in here.taken] == ["/confirm"]
     assert b"retry-after: 2\r\n" in head  # no sooner than he is heard
     assert heard_s < 1
     assert quoted_s > 1
+
+
+async def test_who_comes_back_before_his_turn_is_let_in_only_where_there_is_much_room() -> None:
+    async with doors() as here, here.line() as early:
+        here.wait_s = 1.0
+        here.put_turns_off()
+        await early.ask(QUOTE)
+        [connection] = here.connections
+        async with here.line() as punctual:
+            here.wait_s = 0.15  # of a target of 0.2
+            let_in, _ = await punctual.ask(QUOTE)
+            early.writer.write(QUOTE)
+            await until(lambda: bool(connection._unheard))
+            assert not connection._is_reading_paused
+            connection._hear()
+            refused, _ = await early.answer()
+            here.wait_s = 0.05
+            early.writer.write(QUOTE)
+            await until(lambda: bool(connection._unheard))
+            connection._hear()
+            after, _ = await early.answer()
+
+    assert (let_in, refused, after) == (200, 503, 200)
+
+
+async def test_more_than_a_request_before_its_turn_is_left_with_the_client_and_heard_in_full() -> None:
+    async with doors() as here, here.line() as line:
+        here.wait_s = 1.0
+        here.put_turns_off()
+        await line.ask(QUOTE)
+        here.wait_s = 0.0
+        [connection] = here.connections
+        line.writer.write(b"POST /v1/quotes HTTP/1.1\r\n" + _HOST + b"Content-Length: %d\r\n\r\n" % LARGE)
+        line.writer.write(b" " * LARGE)
+        await until(lambda: connection._is_reading_paused)
+        kept = len(connection._unheard)
+        connection._hear()
+        status, _ = await line.answer(20)
+        again, _ = await line.ask(QUOTE)
+
+    assert (status, again) == (200, 200)
+    assert UNHEARD_OCTETS < kept < LARGE // 8
+
+
+def test_a_refusal_is_the_same_object_and_bytes_each_time() -> None:
+    metrics = Metrics()
+    admission = Admission(target_s=0.2, metrics=metrics)
+    admission.add_lane("quotes", lambda: 1.0)
+    gate = Gate(admission, connections_max=1, connections_per_address_max=None, metrics=metrics)
+
+    first, second = (gate.refusal(b"POST", b"/v1/quotes") for _ in range(2))
+
+    assert first is not None
+    assert second is first
+    assert refusal_lines(first) is refusal_lines(first)
 
 
 def test_nobody_waits_longer_than_the_bound_however_many_are_refused() -> None:
@@ -173,8 +249,23 @@ def test_nobody_waits_longer_than_the_bound_however_many_are_refused() -> None:
 
     turns = [gate.pause_until_s(100.0) for _ in range(int(REFUSALS_PER_SECOND * PAUSE_S_MAX * 2))]
 
-    assert turns[0] - 100 < 0.001
+    assert turns[0] - 100 < 2 / REFUSALS_PER_SECOND
     assert max(turns) == 100 + PAUSE_S_MAX
+
+
+def test_refusals_are_one_for_ten_requests_that_are_let_in() -> None:
+    metrics = Metrics()
+    gate = Gate(Admission(target_s=1, metrics=metrics), connections_max=1, connections_per_address_max=None, metrics=metrics)
+    turns = []
+
+    for begins_s, let_in in ((100.0, 2_000), (101.0, 0), (102.0, 100_000), (103.0, 0), (200.0, 0)):
+        first = gate.pause_until_s(begins_s)
+        turns.append(round(gate.pause_until_s(begins_s) - first, 6))
+        for _ in range(let_in):
+            assert gate.refusal(b"POST", b"/v1/quotes") is None
+
+    # 500 a second before anything is known, and long after; else a tenth of what was let in, from 50 to 500.
+    assert turns == [0.002, 0.005, 0.02, 0.002, 0.002]
 
 
 async def test_what_is_sent_behind_a_refusal_without_waiting_ends_the_connection() -> None:

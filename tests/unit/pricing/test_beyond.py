@@ -8,7 +8,7 @@ import pytest
 from app.pricing.beyond import reaches_beyond
 from app.pricing.cash import cash_difference, read_increments
 from app.pricing.points import programs_of, read_programs, redeem
-from app.quotes.memo import price_and_encode
+from tests.memos import price_and_encode
 from tests.reference.agreement import as_basket, compiled, difference, engine_replies, reference_reply
 from tests.reference.builders import PUBLISHED_AT_US, amount_off, floor, only, percent_off, prices, promotion
 

@@ -14,9 +14,10 @@ from app.pricing.compile import compile_price_book
 from app.pricing.touched import skus_touched
 from app.quotes.encode import EncodedQuote
 from app.quotes.limited import quotes_by_engine, with_few_counters
-from app.quotes.memo import Lines, Memo, hand_over, memo_of, price_and_encode, price_with
+from app.quotes.memo import Lines, Memo, Memos, price_with
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
+from tests.memos import hand_over, memo_of, price_and_encode
 from tests.reference.agreement import as_basket, compiled
 from tests.reference.builders import prices
 from tests.reference.generate import random_basket, random_book, random_instant
@@ -106,6 +107,28 @@ def test_lines_that_all_feel_one_another_do_not_fill_the_memory() -> None:
         part = slice(first, first + 20)
         assert summed(price_with(memo, book, baskets[part], [False] * 20)) == expected[part]
         assert sum(map(lines_in, memo._lines.values())) <= 2 * 400
+
+
+def test_memos_hold_no_more_than_they_are_told_whatever_comes() -> None:
+    """Baskets that never come again, of six thousand lines that do."""
+    book = compiled(shop(n_skus=60, n_promotions=80, seed=5, everything_live=True), {}, 1_700_000_000_000_000)
+    memos = Memos(lines_max=1_000)
+    rng = Random(9)
+    most = dict.fromkeys(memos.sizes(book), 0)
+    learned = 0
+
+    for _ in range(300):
+        lines = [{"id": f"{number}", "sku": f"SKU-{rng.randrange(60)}", "quantity": rng.randint(1, 100)} for number in range(100)]
+        bodies = [{"currency": "USD", "lines": lines[place : place + 4]} for place in range(0, 100, 4)]
+        before = memos.of(book).n_lines
+        memos.price(book, [as_basket(body, 1_750_000_000_000_000) for body in bodies], [False] * len(bodies))
+        learned += memos.of(book).n_lines != before
+        kept = sum(map(lines_in, memos.of(book)._lines.values()))
+        most = {what: max(most[what], size) for what, size in (memos.sizes(book) | {"lines": kept}).items()}
+
+    assert learned > 20
+    assert 500 < most["lines"] <= 1_000 + 2 * 100  # a batch may come on top of each half
+    assert most["baskets"] * 300 < 1_000 * 336
 
 
 def test_basket_is_remembered_whole_at_its_second_sight_and_forgotten_when_there_are_too_many() -> None:

@@ -11,10 +11,11 @@ from app.pricing.book import PriceBook
 from app.pricing.counters import Count
 from app.quotes.encode import EncodedQuote
 from app.quotes.limited import quotes_by_engine
-from app.quotes.memo import Context, Memo, price_and_encode, price_told
+from app.quotes.memo import Context, Memo, price_told
 from app.quotes.standing import Standings, of_one_unit
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
+from tests.memos import price_and_encode
 from tests.reference.agreement import as_basket, compiled
 from tests.reference.builders import only, percent_off, prices
 

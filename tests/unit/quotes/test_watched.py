@@ -8,7 +8,7 @@ from app.pricing.watched import LINES_MAX
 from app.quotes import schemas
 from app.quotes.encode import EncodedQuote
 from app.quotes.limited import quotes_by_engine
-from app.quotes.memo import memo_of, price_and_encode
+from tests.memos import memo_of, price_and_encode
 from tests.reference.agreement import as_basket, compiled
 from tests.reference.builders import PUBLISHED_AT_US, amount_off, floor, only, percent_off, prices
 from tests.reference.shop import Body

@@ -10,10 +10,10 @@ from app.pricebook.document_table import table_of
 from app.pricing.basket import Left
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
-from app.quotes.memo import price_and_encode
 from app.quotes.parse import basket_of, format_instant, instant_ms_of, read_quote
 from app.redemptions.draws import Draws, Quote, draws_of, read_quoted
 from app.redemptions.limits import Limits
+from tests.memos import price_and_encode
 
 type Documents = dict[str, dict[str, Document]]
 
