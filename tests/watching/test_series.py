@@ -110,7 +110,7 @@ def test_bounds_are_those_of_guardrails() -> None:
 
 NAMED: Final = "Q9Z"  # in every name that must not be shown
 CURRENCIES: Final = ("USD", "EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "JPY", "CAD")
-N_NAMES: Final = 50
+N_NAMES: Final = 40
 
 
 async def imported(client: httpx.AsyncClient, resource: str, rows: list[dict[str, Any]]) -> None:
@@ -156,7 +156,7 @@ async def quote_and_hold(client: httpx.AsyncClient, numbers: range) -> None:
         more = {"channel": "gross" if number % 3 == 0 else f"channel-{number}", "customer": {"id": f"customer-{NAMED}-{number}"}}
         lines = [{"sku": f"SKU-{NAMED}-{at}", "quantity": 1 + number} for at in range(3)]
         quotes = [
-            {"currency": currency, "lines": lines, "codes": [f"CODE-{NAMED}-{3 + number % 40}"], **more}
+            {"currency": currency, "lines": lines, "codes": [f"CODE-{NAMED}-{3 + number % 30}"], **more}
             for currency in CURRENCIES
         ]
         reply = await client.post("/v1/quotes/batch", json={"quotes": quotes}, headers={"Authorization": f"Bearer {key}"})
