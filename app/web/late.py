@@ -21,7 +21,7 @@ class _ProbeRoute(NamedTuple):
 
 
 class LateApp:
-    """Starts and stops the service, and has `make` make the application in a thread after the start. Requests wait for it, but for probes."""
+    """Starts and stops the service, and has `make` make the application in a thread after the start. Requests wait for it, but for early probes."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class LateApp:
         self._make: Final = make
         self._start: Final = start
         self._stop: Final = stop
-        self._probes: Final = probes.by_path
+        self._probes: Final = probes.early
         self._making: asyncio.Future[ASGIApp] | None = None
         self._app: ASGIApp | None = None
 

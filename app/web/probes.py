@@ -1,4 +1,4 @@
-"""What `/livez`, `/readyz` and `/metrics` answer, without a framework: they are asked before the API is there."""
+"""What `/livez`, `/readyz` and `/metrics` answer, without a framework: the first two are asked before the API is there."""
 
 import asyncio
 import json
@@ -24,11 +24,8 @@ class Probes:
     def __init__(self, *, readiness: Callable[[], tuple[bool, dict[str, Any]]], figures: Metrics) -> None:
         self._readiness = readiness
         self._figures = figures
-        self.by_path: Final[dict[str, Callable[[], Awaitable[Answer]]]] = {
-            "/livez": self.livez,
-            "/readyz": self.readyz,
-            "/metrics": self.metrics,
-        }
+        # The figures are complete only when the routes, each of which has its own, are known: a scrape waits for these.
+        self.early: Final[dict[str, Callable[[], Awaitable[Answer]]]] = {"/livez": self.livez, "/readyz": self.readyz}
 
     async def livez(self) -> Answer:
         """The process answers."""

@@ -1,7 +1,7 @@
 """Routes that read JSON strictly, ask for the key and what it may still do before the body, and bound what they read.
 
 Every router of the service is made with `APIRouter(route_class=StrictRoute)`, or `strict_route(body_bytes=...)` where the limit differs.
-`check_routes` refuses to start with a route under /v1 that is not such a route or declares no scope.
+`check_routes` lets no API be made that has a route under /v1 which is not such a route or declares no scope.
 """
 
 import asyncio
