@@ -108,6 +108,13 @@ class Crowd:
             connection.socket.close()
         self._epoll.close()
 
+    def greet(self, asked: Asked) -> None:
+        """Have each connection answered once, so that all of them are inside before anything is measured."""
+        now_s = time.perf_counter()
+        for _ in range(len(self._idle)):
+            self._send(asked, now_s)
+        self._finish([], now_s)
+
     def saturate(self, requests: Sequence[Asked], *, seconds: float) -> Run:
         """A closed loop: every connection asks again as soon as it is answered."""
         answers: list[Answer] = []

@@ -138,9 +138,16 @@ def _requests(service: Service, bodies: Sequence[bytes]) -> list[Asked]:
     return [one for number, quote in enumerate(quotes, 1) for one in ([quote] if number % _CONFIRM_EVERY else [quote, confirm])]
 
 
+def _crowd(service: Service, connections: int) -> Crowd:
+    """So many connections that the service has let in."""
+    crowd = Crowd(service.port, connections)
+    crowd.greet(Asked("probe", b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+    return crowd
+
+
 def _peak(service: Service, loaded: Shop, requests: Sequence[Asked], connections: int, seconds: float) -> Figures:
     settle(loaded)
-    crowd = Crowd(service.port, connections)
+    crowd = _crowd(service, connections)
     before_s = cpu_s(service.pid)
     run = crowd.saturate(requests, seconds=seconds)
     used_s = cpu_s(service.pid) - before_s
@@ -159,7 +166,7 @@ def _overload(
     seed: int,
 ) -> Figures:
     settle(loaded)
-    crowd = Crowd(service.port, arguments.connections)
+    crowd = _crowd(service, arguments.connections)
     before_s = cpu_s(service.pid)
     run = crowd.offer(requests, per_second=per_second, seconds=seconds, seed=seed)
     used_s = cpu_s(service.pid) - before_s
