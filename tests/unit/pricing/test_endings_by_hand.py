@@ -139,7 +139,9 @@ def test_ending_is_above_zero_and_a_closed_last_band_has_none_above_it() -> None
 def test_least_price_with_an_ending_is_one_minor_unit() -> None:
     ones = compile_endings([rule((None, ["1"]))])
 
-    found = choose_ending(ones, np.array([0]), e4([1]), e4([9]), bounds([None], [None]), lambda line, unit: unit * 1.0)
+    found = choose_ending(
+        ones, np.array([0]), e4([1]), e4([9]), bounds([None], [None]), lambda line, unit: unit.astype(np.float64)
+    )
 
     assert found.tolist() == [E4]
 
@@ -204,7 +206,8 @@ def test_no_rule_at_all_has_no_ending() -> None:
     found, is_found = ending_beyond(ENDINGS, np.array([-1]), e4([30]), bounds([None], [None]), is_below=True)
 
     assert (found.tolist(), is_found.tolist()) == ([0], [False])
-    assert (found.dtype, is_found.dtype) == (np.int64, np.bool_)
+    assert found.dtype == np.int64
+    assert is_found.dtype == np.bool_
 
 
 def test_band_without_endings_has_none_though_the_book_has_but_one() -> None:
