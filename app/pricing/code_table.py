@@ -38,7 +38,7 @@ class CodeTable(NamedTuple):
 
     def moved(self, place: Int64s) -> "CodeTable":
         """The same codes when rows have moved to their `place` (n_old,)."""
-        rows = place[np.fromiter(self.row_of_listed.values(), np.int64, len(self.row_of_listed))]
+        rows = place[np.fromiter(self.row_of_listed.values(), np.int64)]
         return CodeTable(
             dict(zip(self.row_of_listed, rows.tolist(), strict=True)),
             {

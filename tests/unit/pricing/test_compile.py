@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.pricing.book import BookError, BookRows, Document, PriceBook
+from app.pricing.book import BookError, BookProblem, BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from tests.reference.agreement import difference, engine_replies
 from tests.reference.generate import random_basket, random_book, random_instant
@@ -123,3 +123,9 @@ def test_sale_amount_without_a_currency_needs_prices_in_one() -> None:
     with pytest.raises(BookError) as refused:
         compile_price_book(rows_of({"prices": prices("USD", "JPY"), "sale-prices": sales}, 1, 0))
     assert [(problem.id, problem.path) for problem in refused.value.problems] == [("flash", "currency")]
+
+
+def test_error_tells_the_first_five_problems() -> None:
+    problems = tuple(BookProblem("prices", f"p{number}", "tiers", "are wrong") for number in range(6))
+
+    assert str(BookError(problems)) == "; ".join(f"prices/p{number} tiers: are wrong" for number in range(5))

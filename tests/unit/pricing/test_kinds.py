@@ -1,11 +1,12 @@
 """What each kind refuses of its parameters, and what it says of itself."""
 
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from app.pricing.decode import decode_params
-from app.pricing.kind import Kind
+from app.pricing.kind import Kind, kind_of
 from app.pricing.rewards import Level
 from app.pricing.rules import KINDS
 
@@ -226,3 +227,25 @@ def test_only_tiers_by_the_customer_look_at_a_person() -> None:
 def _facts(of: Kind, params: Any) -> str:
     names = ("holds_amounts", "is_local", "is_by_line", "measures_running", "uses_units")
     return " ".join(name for name in names if getattr(of, name)(params))
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_kind_is_what_its_module_says(name: str) -> None:
+    module = KINDS[name].module
+
+    assert kind_of(module) == KINDS[name]
+    assert (KINDS[name].KIND, KINDS[name].module) == (name, module)
+
+
+def test_kind_that_says_too_little_is_none_and_one_without_steps_offers_none() -> None:
+    says_least = ModuleType("least")
+    for name in ("KIND", "Params", "LEVELS", "holds_amounts", "pack", "reward"):
+        with pytest.raises(TypeError):
+            kind_of(says_least)
+        setattr(says_least, name, getattr(KINDS["percent_off"], name))
+
+    least = kind_of(says_least)
+    assert least.module is says_least
+    assert (least.is_local(None), least.personal_inputs(None), least.check(None, "line")) == (False, (), [])
+    with pytest.raises(AssertionError, match="no steps"):
+        least.next_benefit(None, 0, 0, 0)
