@@ -11,13 +11,14 @@ import runpy
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from app.cli import _parser
 from tests.docs.commands import Command
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, name_of
 
 # By module: a file that runs it, and the words in it that do.
 MODULES: Final = {
@@ -32,7 +33,7 @@ MODULES: Final = {
     "loadtests.soak": ("Makefile", "-m loadtests.soak "),
     "pytest": (".ci/run", " test\n"),
     "tests.faults.campaign": ("tests/faults/test_campaign.py", "decisions_round("),
-    "tests.mutation.run": ("tests/mutation/test_mutation.py", "import "),
+    "tests.mutation.run": ("Makefile", "-m tests.mutation.run "),
     "tests.simulation.campaign": ("tests/docs/test_commands.py", '"tests.simulation.campaign"'),
 }
 # By target of make.
@@ -43,7 +44,7 @@ TARGETS: Final = {
     "dashboards": ("tests/watching/test_dashboards.py", "files()"),
     "image": ("tests/image/oci.py", '"bud"'),
     "image-test": ("Makefile", "tests/image/built.py"),
-    "mutation": ("tests/mutation/test_mutation.py", "import "),
+    "mutation": ("Makefile", "-m tests.mutation.run "),
     "run": ("tests/docs/stranger.py", '"make", "run"'),
     "stranger": ("tests/docs/stranger.py", "def test_a_stranger_"),
     "sbom": ("tests/image/test_supply.py", '"sbom-export"'),
@@ -60,11 +61,11 @@ ENDLESS: Final = {
 PROGRAMS: Final = {
     ("apt-get", "install"): ("tests/docs/test_commands.py", "def test_packages_"),
     ("curl",): ("tests/docs/test_examples.py", "exchanges(page)"),
-    ("docker", "build"): ("tests/image/oci.py", "PYTHON_IMAGE="),
-    ("docker", "run"): ("tests/image/oci.py", "--read-only"),
+    ("docker", "build"): ("tests/image/oci.py", '"bud"'),
+    ("docker", "run"): ("tests/image/oci.py", '"run", *_HARDENED'),
     ("export",): ("tests/docs/test_commands.py", "def test_variables_"),
     ("helm",): ("tests/helm/test_page.py", "test_the_commands_that_are_shown_are_helms"),
-    ("kubectl",): ("tests/helm/test_secrets.py", "dry-run"),
+    ("kubectl",): ("tests/helm/test_page.py", "test_the_commands_that_are_shown_are_kubectls"),
     ("prometheus",): ("tests/docs/stranger.py", "commands(_PAGE)"),
     ("prometheus-alertmanager",): ("tests/docs/stranger.py", "commands(_PAGE)"),
     ("promtool", "check", "config"): ("tests/docs/stranger.py", "commands(_PAGE)"),
@@ -72,6 +73,20 @@ PROGRAMS: Final = {
     ("test", "-s"): ("tests/docs/test_exports.py", "manifest.json"),
     (".venv/bin/locust",): ("tests/loadtests/test_commands.py", '"locust"'),
     (".tools/bin/uv", "sync"): ("tests/docs/test_commands.py", "def test_extras_"),
+}
+# Programs that only the tests of one page run.
+_ONLY_ON: Final = {
+    "helm": "docs/helm.md",
+    "kubectl": "docs/helm.md",
+    "printf": "docs/helm.md",
+    "prometheus": "docs/monitoring.md",
+    "prometheus-alertmanager": "docs/monitoring.md",
+    "promtool": "docs/monitoring.md",
+}
+# What the image is run and built with, and whether an option takes a value.
+_DOCKER_OPTIONS: Final = {
+    **dict.fromkeys(("--build-arg", "--cap-drop", "--env", "--publish", "--security-opt", "--tag", "--tmpfs", "--volume"), True),
+    **dict.fromkeys(("--detach", "--read-only", "--rm"), False),
 }
 
 
@@ -101,6 +116,10 @@ def account(command: Command) -> Place:
         return _of_a_module(command)
     if command.words[:1] == ("make",):
         return _of_make(command)
+    if command.words[:1] == ("docker",):
+        _check_docker(command)
+    if command.words and _ONLY_ON.get(command.words[0], name_of(command.page)) != name_of(command.page):
+        raise Fault(f"{command}: nothing runs it on this page")
     for words, place in PROGRAMS.items():
         if command.words[: len(words)] == words:
             return Place(*place)
@@ -110,16 +129,27 @@ def account(command: Command) -> Place:
 
 
 def _of_the_service(command: Command) -> Place:
-    _check_options(command, _parser())
+    check_of_the_service(command, command.arguments)
     first = command.arguments[0]
     return Place(*ENDLESS[first]) if first in ENDLESS else RUN_HERE
 
 
-def _check_options(command: Command, parser: argparse.ArgumentParser) -> None:
+def check_of_the_service(command: Command, arguments: Sequence[str]) -> None:
+    """Raises Fault for what the service's own command line would refuse."""
     try:
-        parser.parse_args(command.arguments)
+        _parser().parse_args(arguments)
     except SystemExit:
         raise Fault(f"{command}: the service refuses it") from None
+
+
+def _check_docker(command: Command) -> None:
+    rest = list(command.words[2:])
+    while rest and rest[0].startswith("-"):
+        if rest[0] not in _DOCKER_OPTIONS:
+            raise Fault(f"{command}: the tests of the image do not know {rest[0]}")
+        del rest[: 1 + _DOCKER_OPTIONS[rest[0]]]
+    if command.words[1] == "run" and rest[1:]:
+        check_of_the_service(command, rest[1:])
 
 
 def _of_a_module(command: Command) -> Place:
@@ -143,7 +173,12 @@ def parses(module: str, arguments: Sequence[str]) -> bool:
 
     if "parse_args(" not in _source_of(module):
         return all(argument.isdigit() for argument in arguments)
-    with patch.object(argparse.ArgumentParser, "parse_args", parse), patch.object(sys, "argv", [module, *arguments]):
+    with (
+        patch.object(argparse.ArgumentParser, "parse_args", parse),
+        patch.object(sys, "argv", [module, *arguments]),
+        # That a test has imported the module before is no matter: it only parses.
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),
+    ):
         try:
             runpy.run_module(module, run_name="__main__")
         except _Parsed:
@@ -164,7 +199,7 @@ def _of_make(command: Command) -> Place:
     for name in (word.partition("=")[0] for word in given):
         if not re.search(rf"\$\$?[({{]{name}\b", makefile):
             raise Fault(f"{command}: the Makefile does not read {name}")
-    [target] = [word for word in command.words[1:] if "=" not in word]
+    target = " ".join(word for word in command.words[1:] if "=" not in word)
     if target not in TARGETS:
         raise Fault(f"{command}: nothing runs it")
     ours = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}

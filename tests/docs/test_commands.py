@@ -48,11 +48,18 @@ def test_a_command_is_run_somewhere_and_its_options_exist(command: Command) -> N
         ".venv/bin/python -m pytest tests/nothing",
         "make coffee",
         "make mutation FILES=tiers.py",
+        "make test && make run",
         "psql -c 'DROP TABLE decisions'",
+        "docker run --privileged centwise",
+        "docker run --rm centwise sing",
+        "docker push centwise",
+        "kubectl get pods",
+        "helm list",
+        "prometheus --agent",
     ],
 )
 def test_a_command_that_nobody_runs_or_that_its_program_refuses_is_noticed(shown: str, tmp_path: Path) -> None:
-    page = ROOT / "docs" / tmp_path.name
+    page = ROOT / "docs" / f"{tmp_path.name}.md"
     words = tuple(shown.split())
 
     with pytest.raises(Fault):
@@ -107,6 +114,19 @@ def _made(said: str) -> str:
     found = re.search(r"cw_([A-Za-z0-9]{12})", said)
     assert found is not None, said
     return found[1]
+
+
+async def test_statements_of_sql_are_answered(database: Database) -> None:
+    shown = [block.text for page in (ROOT / "docs").glob("*.md") for block in blocks(page) if block.language == "sql"]
+    # The other ones are for DuckDB, and run in test_exports.
+    ours = [text for text in shown if "read_parquet" not in text]
+    assert ours
+    connection = await database.connect()
+    try:
+        for text in ours:
+            await connection.fetch(text)
+    finally:
+        await connection.close()
 
 
 def test_requests_with_files_are_answered(shop: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What people read about the chart: the page's values render without a fault, its commands are helm's, and what is named is there."""
 
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from tests.docs.accounts import check_of_the_service
+from tests.docs.commands import Command, commands
 from tests.docs.pages import Block, blocks
 from tests.helm.cases import CASES
 from tests.helm.chart import CHART, ROOT, Object, load_all, merged, render, template
@@ -46,7 +49,28 @@ def test_the_commands_that_are_shown_are_helms(command: str) -> None:
     asked = subprocess.run([tool("helm"), *words[1:], "--kubeconfig", "/dev/null"], capture_output=True, text=True, cwd=ROOT)
 
     assert asked.returncode != 0
-    assert re.search(r"open values\.yaml: no such file|cluster unreachable", asked.stderr), asked.stderr
+    assert re.search(r"open values\.yaml: no such file|cluster unreachable", asked.stderr.strip()), asked.stderr
+
+
+@pytest.mark.parametrize("command", [one for one in commands(PAGE) if one.words[0] == "kubectl"], ids=str)
+def test_the_commands_that_are_shown_are_kubectls(command: Command) -> None:
+    """kubectl parses the whole of it, and what it then lacks is the cluster. What a pod is to run is the service's."""
+    words = list(command.words[1:])
+    end = words.index("--") if "--" in words else len(words)
+    asked = subprocess.run(
+        [tool("kubectl"), *words[:end], "--server", "http://127.0.0.1:1", *words[end:]],
+        env=os.environ | {"KUBECONFIG": "/dev/null"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert asked.returncode != 0
+    assert re.search(r"127\.0\.0\.1:1 was refused|connection refused$|signing\.keys: no such file", asked.stderr.strip()), (
+        asked.stderr
+    )
+    if inner := words[end + 1 :]:
+        assert inner[:3] == ["python", "-m", "app"]
+        check_of_the_service(command, inner[3:])
 
 
 def test_the_page_shows_values_and_commands() -> None:
