@@ -18,7 +18,7 @@ from tests.faults.scale import SEED
 _ROUND_S: Final = 1.0
 _PLANTED_ROUND_S: Final = 0.5
 # So that some are killed even in that time.
-_SERVES_S_MAX: Final = 0.5
+_CALM: Final = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def shop() -> Iterator[tuple[EmbeddedPostgres, Path]]:
 
 
 async def test_a_round_of_batches_loses_nothing(shop: tuple[EmbeddedPostgres, Path]) -> None:
-    done, violation = await decisions_round(*shop, Random(SEED), _ROUND_S, serves_s_max=_SERVES_S_MAX)
+    done, violation = await decisions_round(*shop, Random(SEED), _ROUND_S, calm=_CALM)
 
     assert violation == ""
     assert done["acknowledged"] > 0 < done["pods"]
@@ -37,7 +37,7 @@ async def test_a_round_of_batches_loses_nothing(shop: tuple[EmbeddedPostgres, Pa
 
 
 async def test_a_round_of_holds_passes_no_meter(shop: tuple[EmbeddedPostgres, Path]) -> None:
-    done, violation = await holds_round(*shop, Random(SEED), _ROUND_S, serves_s_max=_SERVES_S_MAX)
+    done, violation = await holds_round(*shop, Random(SEED), _ROUND_S, calm=_CALM)
 
     assert violation == ""
     assert done["taken"] > 0 < done["refused"]

@@ -50,6 +50,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--round", type=float, default=30.0, help="seconds of a round")
     parser.add_argument("--seed", type=int, default=SystemRandom().getrandbits(32))
+    parser.add_argument(
+        "--calm", type=float, default=1.0, help="how many times rarer anything is killed: more is answered, to fewer kills"
+    )
     parser.add_argument("--state", type=Path, default=Path("campaign.json"))
     parser.add_argument("--page", type=Path)
     chosen = parser.parse_args()
@@ -68,7 +71,7 @@ def main() -> int:
         while not tally.violation and time.monotonic() < ends_s:
             for kind, play in (("decisions", decisions_round), ("holds", holds_round)):
                 began_s = time.monotonic()
-                done, violation = asyncio.run(play(server, folder, random, chosen.round))
+                done, violation = asyncio.run(play(server, folder, random, chosen.round, calm=chosen.calm))
                 tally.sums[kind] += done
                 tally.violation = violation
                 tally.write(chosen.state)

@@ -67,10 +67,10 @@ async def decisions_round(
     random: Random,
     seconds: float,
     *,
-    serves_s_max: float = _QUOTES_SERVE_S_MAX,
+    calm: float = 1.0,
     **given: Any,
 ) -> Round:
-    """Promises R1 and R3 for batches of quotes."""
+    """Promises R1 and R3 for batches of quotes. Where it is `calm`, what serves lives that many times longer, and strikes are that much rarer."""
     done: Counter[str] = Counter()
     load: BatchLoad | None = None
 
@@ -78,10 +78,16 @@ async def decisions_round(
         return 0 if load is None else load.under_way[port]
 
     async with Herd(
-        folder, size=_HERD, random=random, serves_s_max=serves_s_max, under_way=under_way, database_url=server.url, **given
+        folder,
+        size=_HERD,
+        random=random,
+        serves_s_max=_QUOTES_SERVE_S_MAX * calm,
+        under_way=under_way,
+        database_url=server.url,
+        **given,
     ) as herd:
         load = BatchLoad(herd.ports, clients=_BUYERS, random=random)
-        await _strike(server, herd, load, random, seconds, done)
+        await _strike(server, herd, load, random, seconds, calm, done)
         found = await examine(server.url, load.acknowledged)
     await _forget(server.url)
     done += Counter(acknowledged=len(load.acknowledged), stored=found.stored, resent=load.resent)
@@ -95,7 +101,7 @@ async def holds_round(
     random: Random,
     seconds: float,
     *,
-    serves_s_max: float = _HOLDS_SERVE_S_MAX,
+    calm: float = 1.0,
     program: Callable[[], int] = serve_holds,
 ) -> Round:
     """Promises R2 and R3 for holds on a few meters that everybody wants."""
@@ -111,13 +117,13 @@ async def holds_round(
         folder,
         size=_HERD,
         random=random,
-        serves_s_max=serves_s_max,
+        serves_s_max=_HOLDS_SERVE_S_MAX * calm,
         under_way=under_way,
         database_url=server.url,
         program=program,
     ) as herd:
         load = CrowdLoad(herd.ports, caps, clients=_SHOPPERS, seed=random.getrandbits(32), pause_s=_PAUSE_UNANSWERED_S)
-        await _strike(server, herd, load, random, seconds, done)
+        await _strike(server, herd, load, random, seconds, calm, done)
         stored = await stored_holds(server.url)
         found = check(load.sent, stored, caps)
         filled = await load.fill() if found.is_kept else {}
@@ -129,13 +135,15 @@ async def holds_round(
     return Round(done, "" if is_kept else f"{found}, {drift} adrift, filled {filled} of {caps}, {load.problems[:3]}")
 
 
-async def _strike(server: EmbeddedPostgres, herd: Herd, load: Load, random: Random, seconds: float, done: Counter[str]) -> None:
+async def _strike(
+    server: EmbeddedPostgres, herd: Herd, load: Load, random: Random, seconds: float, calm: float, done: Counter[str]
+) -> None:
     """Kill at random until the time is over, and bring every request to its answer."""
     began_s = time.monotonic()
     herd.kill_on()
     try:
         while (left_s := began_s + seconds - time.monotonic()) > 0:
-            await asyncio.sleep(min(random.uniform(*_PAUSE_S), left_s))
+            await asyncio.sleep(min(random.uniform(*_PAUSE_S) * calm, left_s))
             herd.check()
             load.check()
             [kind] = random.choices(list(_STRIKES), list(_STRIKES.values()))
