@@ -67,9 +67,10 @@ async def write_keys(connection: asyncpg.Connection, entries: Iterable[Entry], a
         headers = _PROBLEM if isinstance(entry.outcome, Problem) else _JSON
         rows.append((*entry.key, answer.status, headers, answer.body))
     if rows:
-        written = await connection.fetch(queries.ADD_KEYS, *map(list, zip(*rows, strict=True)), at)
-        if len(written) < len(rows):
-            raise Raced
+        try:
+            await connection.execute(queries.ADD_KEYS, *map(list, zip(*rows, strict=True)), at)
+        except asyncpg.UniqueViolationError as error:
+            raise Raced from error
 
 
 def _repeated(key: Key, earlier: Earlier) -> Answer | Problem:

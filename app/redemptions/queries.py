@@ -88,7 +88,8 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (id, state, ended)
 WHERE holds.id = new.id
 """
 
-# Arrays of arrays have to be even, so that the meters of a hold come as one text each, and their amounts.
+# Arrays of arrays have to be even, so that the meters of a hold come as one text each, and their amounts. Whoever was faster with a quote makes it
+# fail: with ON CONFLICT each row is looked for before it is written, a quarter of the statement.
 ADD_HOLDS: Final = """
 INSERT INTO holds
   (id, quote_id, order_id, state, ended, created_at, expires_at, changed_at, meters, amounts, detail, reply)
@@ -97,7 +98,6 @@ SELECT new.id, new.quote_id, new.order_id, new.state, new.ended, $11, new.expire
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::bytea[], $10::bytea[])
   AS new (id, quote_id, order_id, state, ended, expires_at, meters, amounts, detail, reply)
 ORDER BY new.quote_id
-ON CONFLICT DO NOTHING
 """
 
 RETURNS_OF: Final = "SELECT hold_id, id, lines, reply FROM returns WHERE hold_id = ANY($1::uuid[])"
@@ -121,8 +121,6 @@ SELECT new.scope, new.key, new.request_sha256, new.status, new.headers::jsonb, n
 FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[], $5::text[], $6::bytea[])
   AS new (scope, key, request_sha256, status, headers, reply)
 ORDER BY new.scope, new.key
-ON CONFLICT DO NOTHING
-RETURNING key
 """
 
 # What meters say, against what holds, returns and holds that are not kept any more add up to.

@@ -125,9 +125,10 @@ class Taking:
         replies = {outcome.hold.id: taken_reply(outcome.hold, outcome.left) for outcome in outcomes if isinstance(outcome, Taken)}
         if taken:
             columns = hold_columns([(hold, drawn[hold.quote_id].sold_milli, replies[hold.id]) for hold in taken])
-            status = await connection.execute(queries.ADD_HOLDS, *columns, instant_of(now_ms))
-            if status != f"INSERT 0 {len(taken)}":
-                raise Raced
+            try:
+                await connection.execute(queries.ADD_HOLDS, *columns, instant_of(now_ms))
+            except asyncpg.UniqueViolationError as error:
+                raise Raced from error
         for entry, outcome in zip(entries, outcomes, strict=True):
             match outcome:
                 case Taken(hold):

@@ -72,10 +72,12 @@ class _Keyless(_Altered):
     """It finds no key, and tells that each was new."""
 
     async def fetch(self, query: str, *arguments: Any) -> Any:
-        if query is queries.KEYS:
-            return []
-        rows = await self._connection.fetch(query, *arguments)
-        return arguments[1] if query is queries.ADD_KEYS else rows
+        return [] if query is queries.KEYS else await self._connection.fetch(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> Any:
+        return await self._connection.execute(
+            query + "ON CONFLICT DO NOTHING" if query is queries.ADD_KEYS else query, *arguments
+        )
 
 
 async def _unlocked(connect: Connect) -> Any:
