@@ -249,7 +249,7 @@ holds = Table(
     Column("reply", LargeBinary, nullable=False),
     PrimaryKeyConstraint("id", "quote_id", name="holds_pkey"),
     CheckConstraint("state IN ('held', 'used', 'released') AND (state = 'released') = (ended IS NOT NULL)", name="holds_state"),
-    Index("holds_of_quote", "quote_id", unique=True, postgresql_where=text("state <> 'released'")),
+    Index("holds_of_quote", "quote_id", unique=True, postgresql_where=text("ended IS NULL")),
     Index("holds_of_order", "order_id", postgresql_where=text("state <> 'released'")),
     Index("holds_held", "expires_at", postgresql_where=text("state = 'held'")),
     Index("holds_created_at", "created_at", postgresql_using="brin"),

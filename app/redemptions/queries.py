@@ -1,4 +1,9 @@
-"""The SQL of holds, for asyncpg. Whoever locks: holds before meters, each in the order of their ids; keys are written last, in order."""
+"""The SQL of holds, for asyncpg. Whoever locks: holds before meters, each in the order of their ids; keys are written last, in order.
+
+Some arrays stand behind a SELECT of their own. Of a short array that it can see Postgres expects less work than of any array, and so plans the
+statement again each time, which takes longer than a small batch does, and of `decisions` a time for each of its partitions. What it cannot see it
+plans once. That is done where there is only one way to go, which no growth of a table makes a wrong one.
+"""
 
 from typing import Final
 
@@ -7,7 +12,7 @@ HOLD_COLUMNS: Final = "id, quote_id, order_id, state, ended, created_at, expires
 # An id of our own says when it was issued; one that a client made has a row of its own, and that counts.
 QUOTES: Final = """
 SELECT decision.*
-FROM unnest($1::uuid[], $2::timestamptz[]) AS wanted (id, issued_at)
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::timestamptz[])) AS wanted (id, issued_at)
 LEFT JOIN decision_keys AS key ON key.id = wanted.id
 CROSS JOIN LATERAL (
   SELECT id, customer, reply FROM decisions
@@ -15,13 +20,17 @@ CROSS JOIN LATERAL (
 ) AS decision
 """
 
+# Either has one index that it can go by; with the same condition on both, it could go through all of the other's.
 HOLDS_TO_TAKE: Final = """
-SELECT id FROM holds WHERE quote_id = ANY($1::uuid[]) AND state <> 'released'
-UNION SELECT id FROM holds WHERE order_id = ANY($2::text[]) AND state <> 'released'
+SELECT found.id FROM unnest((SELECT $1::uuid[])) AS wanted (quote_id)
+CROSS JOIN LATERAL (SELECT id FROM holds WHERE holds.quote_id = wanted.quote_id AND ended IS NULL OFFSET 0) AS found
+UNION ALL
+SELECT found.id FROM unnest((SELECT $2::text[])) AS wanted (order_id)
+CROSS JOIN LATERAL (SELECT id FROM holds WHERE holds.order_id = wanted.order_id AND state <> 'released' OFFSET 0) AS found
 """
 
 # Those that an earlier try of the same request may have taken, whatever has become of them.
-HOLDS_TO_TAKE_AGAIN: Final = f"{HOLDS_TO_TAKE}UNION SELECT id FROM holds WHERE id = ANY($3::uuid[])\n"
+HOLDS_TO_TAKE_AGAIN: Final = f"{HOLDS_TO_TAKE}UNION ALL SELECT id FROM holds WHERE id = ANY($3::uuid[])\n"
 
 HOLDS_TO_CHANGE: Final = """
 SELECT id FROM holds WHERE id = ANY($1::uuid[])
@@ -60,7 +69,7 @@ ON CONFLICT (id) DO NOTHING
 LOCK_METERS: Final = """
 SELECT locked.id, locked.cap_wanted, locked.cap_version, locked.cap, locked.held, locked.used,
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
-FROM (SELECT id FROM unnest($1::text[]) AS one (id) ORDER BY id COLLATE "C") AS wanted
+FROM (SELECT id FROM unnest((SELECT $1::text[])) AS one (id) ORDER BY id COLLATE "C") AS wanted
 CROSS JOIN LATERAL (
   SELECT id, cap_wanted, cap_version, cap, held, used FROM meters WHERE meters.id = wanted.id FOR UPDATE
 ) AS locked
@@ -76,7 +85,7 @@ NOW: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 SET_METERS: Final = """
 INSERT INTO meters (id, cap_wanted, cap_version, cap, held, used)
 SELECT new.id, new.cap_wanted, new.cap_version, new.cap, new.held, new.used
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::bigint[]))
   AS new (id, cap_wanted, cap_version, cap, held, used)
 ON CONFLICT (id) DO UPDATE SET cap_wanted = excluded.cap_wanted, cap_version = excluded.cap_version, cap = excluded.cap,
   held = excluded.held, used = excluded.used
@@ -95,7 +104,8 @@ INSERT INTO holds
   (id, quote_id, order_id, state, ended, created_at, expires_at, changed_at, meters, amounts, detail, reply)
 SELECT new.id, new.quote_id, new.order_id, new.state, new.ended, $11, new.expires_at, $11,
        string_to_array(new.meters, E'\\x01'), string_to_array(new.amounts, E'\\x01')::bigint[], new.detail, new.reply
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::bytea[], $10::bytea[])
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::timestamptz[]),
+            (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bytea[]), (SELECT $10::bytea[]))
   AS new (id, quote_id, order_id, state, ended, expires_at, meters, amounts, detail, reply)
 ORDER BY new.quote_id
 """
@@ -110,15 +120,18 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::byte
 """
 
 KEYS: Final = """
-SELECT stored.scope, stored.key, stored.request_sha256, stored.status, stored.reply
-FROM unnest($1::text[], $2::text[]) AS wanted (scope, key)
-JOIN idempotency AS stored ON stored.scope = wanted.scope AND stored.key = wanted.key
+SELECT stored.*
+FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) AS wanted (scope, key)
+CROSS JOIN LATERAL (
+  SELECT scope, key, request_sha256, status, reply FROM idempotency
+  WHERE idempotency.scope = wanted.scope AND idempotency.key = wanted.key OFFSET 0
+) AS stored
 """
 
 ADD_KEYS: Final = """
 INSERT INTO idempotency (scope, key, request_sha256, status, headers, reply, created_at)
 SELECT new.scope, new.key, new.request_sha256, new.status, new.headers::jsonb, new.reply, $7
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[], $5::text[], $6::bytea[])
+FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bytea[]), (SELECT $4::integer[]), (SELECT $5::text[]), (SELECT $6::bytea[]))
   AS new (scope, key, request_sha256, status, headers, reply)
 ORDER BY new.scope, new.key
 """
