@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -35,6 +36,9 @@ from app.web.auth import OVERLAP_SECONDS, SCOPES
 from app.web.connections import bounded_protocol
 from app.web.logs import configure_logs
 from app.web.server import Door, LeavingServer
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 _SHOWN: Final = 20
 _EXPORT_DAYS_MAX: Final = 3660
@@ -271,6 +275,14 @@ def export_decisions(settings: Settings, arguments: argparse.Namespace) -> int:
         return 2
 
     async def export(database: Database) -> int:
+        tracing = open_tracing() if settings.tracing else None
+        try:
+            return await export_days(database, tracing)
+        finally:
+            if tracing is not None:
+                await tracing.stop()
+
+    async def export_days(database: Database, tracing: "Tracing | None") -> int:
         spoilt = 0
         connection = await database.connect(application="centwise export", statement_seconds=0)
         try:
@@ -284,7 +296,7 @@ def export_decisions(settings: Settings, arguments: argparse.Namespace) -> int:
                     continue
                 if found is not None:
                     print(f"{day}: is there, {found.rows} decisions", flush=True)
-                elif (done := await export_day(connection, day, folder)) is not None:
+                elif (done := await export_day(connection, day, folder, tracing)) is not None:
                     print(f"{day}: {done.rows} decisions, {done.octets} bytes", flush=True)
                 else:
                     print(f"{day}: is not kept in the database", flush=True)
@@ -292,7 +304,7 @@ def export_decisions(settings: Settings, arguments: argparse.Namespace) -> int:
             connection.terminate()
         return 2 if spoilt else 0
 
-    with writing_to(folder), open_database(settings) as database:
+    with open_database(settings) as database, writing_to(folder):
         return asyncio.run(export(database))
 
 
@@ -380,8 +392,14 @@ def run(server: uvicorn.Server, listener: socket.socket) -> int:
     return 0 if server.started else 3
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a command as an interrupt from the keyboard does."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    if not callable(interrupt):
+        # Ignored, as of a job that a script put into the background.
+        raise KeyboardInterrupt
+    # While a loop runs it is asyncio's, which cancels what runs there. An exception in the midst of the loop, or of a driver, might go nowhere.
+    interrupt(signal.SIGINT, frame)
 
 
 def _welcome(server: uvicorn.Server, address: str, *, is_open: bool) -> None:

@@ -59,9 +59,9 @@ class Tracing:
         """What a lane tells of its batches."""
         return LaneTraces(self._batches, name, prices=prices)
 
-    def round(self, job: str) -> "RoundTrace":
+    def round(self, job: str, attributes: Mapping[str, str] | None = None) -> "RoundTrace":
         """Begin the span of one round of a background job. Rounds are few: each is told."""
-        return RoundTrace(self._batches, job)
+        return RoundTrace(self._batches, job, attributes or {})
 
     async def stop(self) -> None:
         """Send what is left, for no longer than `FLUSH_S`."""
@@ -164,9 +164,9 @@ class RoundTrace:
 
     __slots__ = ("_part", "_span", "_tracer", "trace_id")
 
-    def __init__(self, tracer: Tracer, job: str) -> None:
+    def __init__(self, tracer: Tracer, job: str, attributes: Mapping[str, str]) -> None:
         self._tracer = tracer
-        self._span = tracer.start_span(f"{job} round", Context(), attributes={"centwise.job": job})
+        self._span = tracer.start_span(f"{job} round", Context(), attributes={"centwise.job": job, **attributes})
         self._part: Span | None = None
         self.trace_id = f"{self._span.get_span_context().trace_id:032x}"
 
@@ -176,8 +176,9 @@ class RoundTrace:
             self._part.end()
         self._part = self._tracer.start_span(part, set_span_in_context(self._span, Context()))
 
-    def end(self, error: BaseException | None = None) -> None:
-        """The round is over; with an error its last part and all of it failed."""
+    def end(self, error: BaseException | None = None, attributes: Mapping[str, int] | None = None) -> None:
+        """The round is over; with an error its last part and all of it failed. What came of it are its `attributes`."""
+        self._span.set_attributes(attributes or {})
         for span in (self._part, self._span):
             if span is None:
                 continue

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import pyarrow as pa
@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 from app.db.engine import DatabaseUnreachable, within
 from app.db.partitions import list_partitions
 from app.quotes.export_folder import FILE, MANIFEST, DayExport, ExportFailed, draft_of
+
+if TYPE_CHECKING:
+    from app.tracing import Tracing
 
 SCHEMA: Final = pa.schema(
     [
@@ -55,13 +58,29 @@ _LOST: Final = (
 )
 
 
-async def export_day(connection: asyncpg.Connection, day: date, folder: Path) -> DayExport | None:
+async def export_day(
+    connection: asyncpg.Connection, day: date, folder: Path, tracing: "Tracing | None" = None
+) -> DayExport | None:
     """Writes one UTC day's decisions, in one snapshot; None when the database keeps no such day, and nothing is written then.
 
     The day appears in the folder whole or not at all. After an exception the connection is of no use. Raises ExportFailed, OSError.
     """
+    if tracing is None:
+        return await _export(connection, day, folder, lambda _: None)
+    trace = tracing.round("export", {"centwise.day": day.isoformat()})
+    try:
+        done = await _export(connection, day, folder, trace.begin)
+    except Exception as error:
+        trace.end(error)
+        raise
+    trace.end(attributes={} if done is None else {"centwise.decisions": done.rows, "centwise.octets": done.octets})
+    return done
+
+
+async def _export(connection: asyncpg.Connection, day: date, folder: Path, begin: Callable[[str], None]) -> DayExport | None:
     bounds = [datetime.combine(one, time(), UTC) for one in (day, day + timedelta(days=1))]
     try:
+        begin("count")
         # No `async with`: on a connection that is lost its end would raise that it cannot end, and nothing of why.
         snapshot = connection.transaction(isolation="repeatable_read", readonly=True)
         await within(connection, snapshot.start(), seconds=_ANSWER_S)
@@ -70,10 +89,12 @@ async def export_day(connection: asyncpg.Connection, day: date, folder: Path) ->
         if expected == 0 and day not in await within(connection, list_partitions(connection), seconds=_ANSWER_S):
             await within(connection, snapshot.rollback(), seconds=_ANSWER_S)
             return None
+        begin("write")
         with draft_of(folder, day) as draft:
             await _write(connection, bounds, draft / FILE)
             # Before the file is read again, which may take longer than the server lets a transaction idle.
             await within(connection, snapshot.rollback(), seconds=_ANSWER_S)
+            begin("check")
             return _finish(draft, day, expected)
     except _LOST as error:
         raise ExportFailed(f"{day}: {error}; nothing of it was kept, the next export begins it anew") from error

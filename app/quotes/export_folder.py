@@ -16,6 +16,8 @@ MANIFEST: Final = "manifest.json"
 # What is priced before midnight is stored a moment after it, and clocks of processes differ. A day that was exported is never looked at again.
 _SETTLES_IN: Final = timedelta(minutes=10)
 _LOCK: Final = ".lock"
+# Customers are in it: whoever may not read the database and is not of the folder's group may not read it here.
+_UMASK: Final = 0o027
 # Readers of datasets leave out what begins with a dot.
 _DRAFT: Final = ".day="
 
@@ -76,16 +78,27 @@ def find_day(folder: Path, day: date) -> DayExport | None:
 @contextlib.contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Keeps other exports out of the folder, and removes what one that was killed left in it. Raises ExportUnderWay, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            # The system lets go of it when the process ends, however it ends.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ExportUnderWay(f"another export writes to {folder}") from None
-        for abandoned in folder.glob(f"{_DRAFT}*"):
-            shutil.rmtree(abandoned)
+    with _for_the_group():
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _LOCK).open("w") as lock:
+            try:
+                # The system lets go of it when the process ends, however it ends.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ExportUnderWay(f"another export writes to {folder}") from None
+            for abandoned in folder.glob(f"{_DRAFT}*"):
+                shutil.rmtree(abandoned)
+            yield
+
+
+@contextlib.contextmanager
+def _for_the_group() -> Iterator[None]:
+    """What is made within it, this process and its group may read, and nobody else."""
+    before = os.umask(_UMASK)
+    try:
         yield
+    finally:
+        os.umask(before)
 
 
 @contextlib.contextmanager

@@ -148,6 +148,11 @@ securityContext:
   value: {{ .Values.shutdown.drainSeconds | quote }}
 - name: PRICING_SHUTDOWN_SECONDS
   value: {{ .Values.shutdown.shutdownSeconds | quote }}
+{{- include "centwise.tracingEnv" . }}
+{{- end -}}
+
+{{/* Where spans go, of what can be traced; begins a new line. */}}
+{{- define "centwise.tracingEnv" }}
 {{- if .Values.tracing.enabled }}
 - name: PRICING_TRACING
   value: "true"

@@ -32,8 +32,9 @@ from tests.faults.holds_house import serve_holds_keyless, serve_holds_unlocked
 from tests.faults.page import machine
 from tests.processes import free_port
 
-type Run = Callable[[EmbeddedPostgres, Path, Random, float], Coroutine[Any, Any, Round]]
+type Run = Callable[..., Coroutine[Any, Any, Round]]
 
+_ROUNDS: Final[dict[str, Run]] = {"decisions": decisions_round, "holds": holds_round}
 _PLANTED_ROUNDS: Final = 20
 _PLANTED_S: Final = 8.0
 _PLANTED: Final[dict[str, tuple[Run, dict[str, str]]]] = {
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument(
         "--calm", type=float, default=1.0, help="how many times rarer anything is killed: more is answered, to fewer kills"
     )
+    parser.add_argument("--only", choices=list(_ROUNDS), help="rounds of this kind alone")
     parser.add_argument("--state", type=Path, default=Path("campaign.json"))
     parser.add_argument("--page", type=Path)
     chosen = parser.parse_args()
@@ -69,9 +71,9 @@ def main() -> int:
             tally.write(chosen.state)
     with served({}) as (server, folder):
         while not tally.violation and time.monotonic() < ends_s:
-            for kind, play in (("decisions", decisions_round), ("holds", holds_round)):
+            for kind in [chosen.only] if chosen.only else list(_ROUNDS):
                 began_s = time.monotonic()
-                done, violation = asyncio.run(play(server, folder, random, chosen.round, calm=chosen.calm))
+                done, violation = asyncio.run(_ROUNDS[kind](server, folder, random, chosen.round, calm=chosen.calm))
                 tally.sums[kind] += done
                 tally.violation = violation
                 tally.write(chosen.state)

@@ -37,6 +37,8 @@ def test_the_command_writes_what_the_database_has_and_leaves_out_what_is_there(
 
     assert (first, second) == (0, 0)
     path = out / "day=2026-03-04" / FILE
+    # Customers are in it.
+    assert [f"{one.stat().st_mode & 0o777:o}" for one in (out, path.parent, path)] == ["750", "750", "640"]
     assert said_first == f"2026-03-04: 4100 decisions, {path.stat().st_size} bytes\n"
     assert said_second == "2026-03-04: is there, 4100 decisions\n"
     assert pq.ParquetFile(path).read().to_pylist() == asyncio.run(stored(database, DAY))

@@ -136,6 +136,20 @@ async def test_an_export_that_is_killed_leaves_nothing_that_counts_and_keeps_no_
     await assert_whole(out, fresh_database)
 
 
+async def test_an_export_that_is_stopped_takes_its_part_of_a_day_away(fresh_database: Database, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    async with in_the_middle(fresh_database, out) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        status, said = await ended(process)
+    left = [path.name for path in out.iterdir()]
+    again = await asyncio.to_thread(export, fresh_database.url, out, *_ASKED)
+
+    assert (status, said) == (130, "")
+    assert left == [".lock"]
+    assert again == 0
+    await assert_whole(out, fresh_database)
+
+
 async def assert_whole(out: Path, database: Database) -> None:
     found = pq.ParquetFile(out / f"day={DAY}" / FILE).read().to_pylist()
     assert len({row["id"] for row in found}) == _COUNT
