@@ -12,7 +12,7 @@ import msgspec
 from tests.faults.holds_load import TTL_MS, HoldsLoad
 from tests.faults.wire import Answer, Unanswered, Wire
 
-_TOGETHER_MAX: Final = 128
+_TOGETHER_MAX: Final = 256
 _WIRES: Final = 2
 
 

@@ -29,7 +29,7 @@ from tests.faults.meters import count_drift, stored_holds
 
 _HERD: Final = 3
 _BUYERS: Final = 8
-_SHOPPERS: Final = 384
+_SHOPPERS: Final = 1_280
 # So many who all ask at once would keep the cores from those that are to answer.
 _PAUSE_UNANSWERED_S: Final = 0.2
 _CAPS: Final = (8, 40, 150, 400)
