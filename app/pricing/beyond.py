@@ -60,6 +60,13 @@ def gives_beside_amounts(book: PriceBook) -> bool:
     return gift.KIND in book.promotions.kinds or points.KIND in book.promotions.kinds
 
 
+def gives_on_lines(book: PriceBook) -> bool:
+    """Whether there are such among line promotions."""
+    promotions = book.promotions
+    numbers = [number for number, kind in enumerate(promotions.kinds) if kind in (gift.KIND, points.KIND)]
+    return bool(numbers) and bool(np.isin(promotions.kind[: promotions.n_line_level], numbers).any())
+
+
 def given_worth(book: PriceBook, contexts: Sequence[Basket], context: Int64s, apps: Applications) -> Int64s | None:
     """What each application (n_apps,) gives beside amounts: the worth of a gift, 0 for points, TAKES_AMOUNTS for all others.
 

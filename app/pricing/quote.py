@@ -8,7 +8,16 @@ import numpy as np
 
 from app.pricing.asked import Asked, asked_alone, asked_of, contexts_of, places_and_times
 from app.pricing.basket import Basket
-from app.pricing.beyond import Beyond, given_worth, gives_beside_amounts, go_beyond, has_points, reaches_beyond, shipping_stated
+from app.pricing.beyond import (
+    Beyond,
+    given_worth,
+    gives_beside_amounts,
+    gives_on_lines,
+    go_beyond,
+    has_points,
+    reaches_beyond,
+    shipping_stated,
+)
 from app.pricing.book import PriceBook
 from app.pricing.counters import Bars, Counted, codes_of, counted_of
 from app.pricing.line_price import LinePrices, LineStatus, NextTiers, next_tiers, price_lines
@@ -71,9 +80,9 @@ def price_baskets(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
     return _price(book, asked_of(book, baskets), n_rules=len(book.promotions.id), baskets=baskets)
 
 
-def price_line_level(book: PriceBook, baskets: Sequence[Basket]) -> Priced:
-    """The same without order promotions: what the lines are before the order is looked at."""
-    return _price(book, asked_of(book, baskets), n_rules=book.promotions.n_line_level)
+def price_line_level(book: PriceBook, baskets: Sequence[Basket], *, by_sequence: bool = False) -> Priced:
+    """The same without order promotions: what the lines are before the order is looked at; or what the sequence alone would make of them."""
+    return _price(book, asked_of(book, baskets), n_rules=book.promotions.n_line_level, by_sequence=by_sequence)
 
 
 def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quantities_milli: Sequence[int]) -> Priced:
@@ -81,7 +90,7 @@ def price_each_alone(book: PriceBook, context: Basket, skus: Sequence[str], quan
     return _price(book, asked_alone(book, context, skus, quantities_milli), n_rules=book.promotions.first_of_shipping)
 
 
-def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Basket] = ()) -> Priced:
+def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Basket] = (), by_sequence: bool = False) -> Priced:
     """Price by the first `n_rules` promotions of the sequence, and with `baskets` what lies beyond their lines."""
     facts, problems = read_facts(book.vocabulary, asked.contexts)
     prices = price_lines(book, asked)  # steps 1 to 4
@@ -89,6 +98,8 @@ def _price(book: PriceBook, asked: Asked, *, n_rules: int, baskets: Sequence[Bas
     lines, orders = _lines(prices), _orders(book, baskets, asked.contexts, asked.context, first_line)
     codes, apps = _candidates(book, asked, prices, n_rules=n_rules)
     work = Work(book.promotions, KINDS, facts, lines, orders, book.policy, bars=_bars(asked.counted))
+    if by_sequence:
+        work = work._replace(by_sequence=np.ones(asked.context.size, np.bool_))
     work = _weighing_gifts(book, asked.contexts, asked.context, work, apps)
     outcome = stack(work, apps)  # steps 5 to 7 and 9
     beyond = go_beyond(book, baskets, work, apps, outcome) if baskets and reaches_beyond(book) else None  # 8, 10 and 11
@@ -118,6 +129,7 @@ class LineLevel(NamedTuple):
     list_minor: Int64s
     subtotal_minor: Int64s
     running_minor: Int64s
+    sequence_minor: Int64s  # the same where the sequence alone decides
     lowest_minor: Int64s
     lowest_rule: Int64s
     is_on_sale: Bools
@@ -135,13 +147,25 @@ class OrderPriced(NamedTuple):
     is_undecided: Bools  # (n_baskets,) which promotions take part is decided for lines and order together
 
 
+def by_sequence(book: PriceBook, baskets: Sequence[Basket], priced: Priced) -> Int64s:
+    """What the kept lines (n_kept,) of `price_line_level` come to where the sequence alone decides."""
+    contested = priced.outcome.contested
+    if contested is None or not contested.is_turned.any():
+        return priced.total_minor
+    basket = priced.lines.basket
+    turned = np.unique(basket[contested.is_turned])
+    found = priced.total_minor.copy()
+    found[np.isin(basket, turned)] = price_line_level(book, [baskets[one] for one in turned], by_sequence=True).total_minor
+    return found
+
+
 def disputed_lines(book: PriceBook, priced: Priced) -> Bools:
-    """Which kept lines (n_kept,) may have other line promotions for the sake of the order's."""
+    """Which kept lines (n_kept,) may have other line promotions for the sake of the order's, by more than what they come to."""
     outcome, apps = priced.outcome, priced.applications
     is_disputed = np.zeros(priced.total_minor.size, np.bool_)
     if book.policy.selection == "priority":
         return is_disputed
-    if outcome.contested is not None:
+    if outcome.contested is not None and gives_on_lines(book):
         is_disputed |= outcome.contested.is_turned
     shuts_out = outcome.is_live & book.promotions.is_exclusive[apps.rule] & (apps.rule < book.promotions.n_line_level)
     is_disputed[apps.line[shuts_out[apps.lines.group]]] = True
@@ -172,10 +196,12 @@ def price_order_level(book: PriceBook, baskets: Sequence[Basket], level: LineLev
     work = _weighing_gifts(book, contexts, context, work, apps)
     is_undecided, is_disputed = np.zeros(len(baskets), np.bool_), np.zeros(len(baskets), np.bool_)
     is_disputed[level.basket[level.is_disputed]] = True
-    outcome = stack(work, apps, leaves=is_disputed)
+    outcome = stack(work, apps, leaves=is_disputed, sequence_minor=level.sequence_minor)
     is_undecided[apps.basket[outcome.is_live]] = True
     is_undecided &= is_disputed
     is_undecided[apps.basket[outcome.is_short]] = True
+    if outcome.is_overtaken is not None:
+        is_undecided |= outcome.is_overtaken
     beyond = go_beyond(book, baskets, work, apps, outcome) if reaches_beyond(book) else None
     return OrderPriced(lines.running_minor, apps, outcome, beyond, is_undecided)
 

@@ -30,9 +30,15 @@ class Field(NamedTuple):
     is_whole: bool  # its order promotions are open to all of its lines, so that only the sums of these matter to them
 
 
-def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome) -> list[Field]:
-    """The baskets in which combinations have to be tried, after all have taken part."""
+def fields_of(work: Work, apps: Applications, live: Int64s, outcome: Outcome, is_turned: Bools | None = None) -> list[Field]:
+    """The baskets in which combinations have to be tried, after all have taken part.
+
+    `is_turned` are baskets (n_baskets,) whose lines cost something else where the sequence alone decides; None: their contests say it.
+    """
     by_sequence = _may_win_by_sequence(work, apps, live, outcome)
+    if is_turned is not None:
+        by_sequence[apps.basket[live]] = True
+        by_sequence &= is_turned
     is_maybe = _may_have_rivals(work, apps, live)
     is_maybe[apps.basket[outcome.is_short]] = True
     found: list[Field] = []

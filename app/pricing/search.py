@@ -30,10 +30,11 @@ class State(NamedTuple):
     served_milli: Int64s
 
 
-def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Outcome:
-    """Run the applications that take part and change the lines' running amounts.
+def stack(work: Work, apps: Applications, *, leaves: Bools | None = None, sequence_minor: Int64s | None = None) -> Outcome:
+    """Run the applications that take part and change the lines' running amounts. Where the work goes by sequence nothing is chosen.
 
-    `leaves` are baskets (n_baskets,) that go another way if a condition of theirs may hold: they take no turns.
+    `leaves` are baskets (n_baskets,) that go another way if a condition of theirs may hold: they take no turns. `sequence_minor` (n_lines,) is
+    given with order promotions alone: what the line promotions have left of lines where the sequence alone decides.
     """
     outcome = nothing_yet(apps.rule.size)
     if apps.rule.size == 0:
@@ -48,8 +49,8 @@ def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Out
         outcome.reason[live[is_left]] = Reason.NOT_BEST
         live = live[~is_left]
     is_order_level = apps.rule[live] >= work.promotions.n_line_level
-    is_best = work.policy.selection == "best"
-    states = [_state(work.lines)] if is_best else []
+    is_best = work.policy.selection == "best" and work.by_sequence is None
+    states = [_state(work.lines, sequence_minor)] if is_best else []
     work = work._replace(notes_short=is_best)
     has_order_level = bool(is_order_level.any())
     take_line_level(work, apps, live[~is_order_level] if has_order_level else live, outcome)
@@ -57,17 +58,26 @@ def stack(work: Work, apps: Applications, *, leaves: Bools | None = None) -> Out
     if has_order_level:
         take_order_level(work, apps, live[is_order_level], outcome)
     if is_best:
-        _select(work, apps, live, outcome, states)
+        _select(work, apps, live, outcome, states, is_order_alone=sequence_minor is not None)
     return outcome
 
 
-def _state(lines: Lines) -> State:
-    return State(lines.running_minor.copy(), lines.is_exclusively_taken.copy(), lines.served_milli.copy())
+def _state(lines: Lines, running_minor: Int64s | None = None) -> State:
+    running_minor = lines.running_minor.copy() if running_minor is None else running_minor
+    return State(running_minor, lines.is_exclusively_taken.copy(), lines.served_milli.copy())
 
 
-def _select(work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State]) -> None:
-    """Try the combinations of rivals, and let the best of them stand. `states` are before the line level and after it."""
-    fields = fields_of(work, apps, live, outcome)
+def _select(
+    work: Work, apps: Applications, live: Int64s, outcome: Outcome, states: Sequence[State], *, is_order_alone: bool
+) -> None:
+    """Try the combinations of rivals, and let the best of them stand.
+
+    `states` are where the sequence alone begins, which is before the line level if that is here and after it if not, and after the line level.
+    """
+    is_turned = None
+    if is_order_alone:
+        is_turned = work.orders.sums(states[0].running_minor != states[-1].running_minor) > 0
+    fields = fields_of(work, apps, live, outcome, is_turned)
     n_baskets = work.orders.context.size
     is_bounded = np.zeros(n_baskets, np.bool_)
     if outcome.contested is not None:
@@ -83,7 +93,8 @@ def _select(work: Work, apps: Applications, live: Int64s, outcome: Outcome, stat
         own[0 if field.runs_lines else 1 if field.is_whole else 2].append(field)
     for number, kin in enumerate(own):
         for part in _in_parts(apps, kin, as_one_line=number == 1):
-            _decide(work, apps, outcome, states, part, runs_lines=number == 0, as_one_line=number == 1)
+            way = Way(runs_lines=number == 0, as_one_line=number == 1, is_order_alone=is_order_alone)
+            _decide(work, apps, outcome, states, part, way)
 
 
 def _in_parts(apps: Applications, fields: Sequence[Field], *, as_one_line: bool) -> Iterator[Sequence[Field]]:
@@ -110,6 +121,14 @@ class Tries(NamedTuple):
     is_by_sequence: bool = False
 
 
+class Way(NamedTuple):
+    """How the combinations of some baskets are run."""
+
+    runs_lines: bool  # from the line level on
+    as_one_line: bool  # of all amounts of a basket
+    is_order_alone: bool  # line promotions are not here
+
+
 class Tried(NamedTuple):
     """Ways that were run: each is a basket of its own."""
 
@@ -130,40 +149,58 @@ def _decide(
     outcome: Outcome,
     states: Sequence[State],
     fields: Sequence[Field],
-    *,
-    runs_lines: bool,
-    as_one_line: bool,
+    way: Way,
 ) -> None:
     """Find the best combination of each basket, and let it stand for what all of them together have left."""
-    state = states[0 if runs_lines else -1]
-    tries = [Tries(field, _rows(work, apps, field, runs_lines=runs_lines)) for field in fields]
-    tried = _tried(work, apps, state, tries, as_one_line=as_one_line)
-    in_sequence = [
-        Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True) for field in fields if field.runs_sequence
-    ]
-    by_sequence = _tried(work, apps, states[0], in_sequence) if in_sequence else None
-    of_sequence = iter([] if by_sequence is None else by_sequence.cost_minor.tolist())
+    tries = [Tries(field, _rows(work, apps, field, runs_lines=way.runs_lines)) for field in fields]
+    tried, sequence_cost_minor = _tried_and_sequence(work, apps, states, tries, way)
+    of_sequence = iter(sequence_cost_minor)
     chosen: tuple[list[Tries], list[Tries]] = [], []  # from the order level on, from the line level on
     # What is left out: the application of the batch, and the one that tells why it did not apply.
     untold: list[tuple[np.int64, np.int64]] = []
-    for field, own, at, first in zip(fields, tries, tried.at, tried.first, strict=True):
+    for field, own, at, first in zip(fields, tries, tried.at, tried.first, strict=False):
         own_tries = slice(first, first + len(at))
         ranking = _Ranking(work, apps, field, at, tried.cost_minor[own_tries], tried.n_given[own_tries], tried.outcome)
         winner = ranking.of(np.arange(len(at)))
         if field.runs_sequence and next(of_sequence) < ranking.total[winner]:
+            if way.is_order_alone:
+                _note_overtaken(outcome, field.basket, work.orders.context.size)
+                continue
             chosen[1].append(Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True))
             continue
         for place in (~field.takes_part[winner]).nonzero()[0].tolist():
             rival = field.rival[place]
             untold.append((field.app[rival], at[ranking.of(field.takes_part[:, place].nonzero()[0]), rival]))
         # An order promotion that does not apply leaves no trace, so what all together have left may be what the winner leaves.
-        if runs_lines or not ranking.is_of(winner, outcome.is_applied[field.app]):
-            chosen[runs_lines].append(Tries(field, own.takes_part[winner : winner + 1]))
+        if way.runs_lines or not ranking.is_of(winner, outcome.is_applied[field.app]):
+            chosen[way.runs_lines].append(Tries(field, own.takes_part[winner : winner + 1]))
     for own_state, ways, from_lines in ((states[-1], chosen[0], False), (states[0], chosen[1], True)):
         if ways:
             _adopt(work, outcome, _tried(work, apps, own_state, ways), from_lines=from_lines)
     if untold:
         _tell(outcome, tried.outcome, np.array(untold, np.int64))
+
+
+def _tried_and_sequence(
+    work: Work, apps: Applications, states: Sequence[State], tries: Sequence[Tries], way: Way
+) -> tuple[Tried, list[int]]:
+    """Run the combinations, and give what the sequence alone costs in the baskets that ask, in their order."""
+    in_sequence = [
+        Tries(field, np.ones((1, field.app.size), np.bool_), is_by_sequence=True) for field, *_ in tries if field.runs_sequence
+    ]
+    state = states[0 if way.runs_lines else -1]
+    if not way.is_order_alone or not in_sequence:
+        tried = _tried(work, apps, state, tries, as_one_line=way.as_one_line)
+        return tried, _tried(work, apps, states[0], in_sequence).cost_minor.tolist() if in_sequence else []
+    # Of order promotions alone the sequence is one more way to run the basket, from other amounts on.
+    tried = _tried(work, apps, state, [*tries, *in_sequence], sequence_minor=states[0].running_minor, as_one_line=way.as_one_line)
+    return tried, tried.cost_minor[tried.first[len(tries) :]].tolist()
+
+
+def _note_overtaken(outcome: Outcome, basket: int, n_baskets: int) -> None:
+    if outcome.is_overtaken is None:
+        outcome.is_overtaken = np.zeros(n_baskets, np.bool_)
+    outcome.is_overtaken[basket] = True
 
 
 def _rows(work: Work, apps: Applications, field: Field, *, runs_lines: bool) -> Bools:
@@ -175,8 +212,19 @@ def _rows(work: Work, apps: Applications, field: Field, *, runs_lines: bool) -> 
     return takes_part
 
 
-def _tried(work: Work, apps: Applications, state: State, tries: Sequence[Tries], *, as_one_line: bool = False) -> Tried:
-    """Run baskets in several ways, from a state on; each as one line of all its amounts where only their sums matter."""
+def _tried(
+    work: Work,
+    apps: Applications,
+    state: State,
+    tries: Sequence[Tries],
+    *,
+    sequence_minor: Int64s | None = None,
+    as_one_line: bool = False,
+) -> Tried:
+    """Run baskets in several ways, from a state on; each as one line of all its amounts where only their sums matter.
+
+    `sequence_minor` (n_lines,) are the amounts from which on the sequence alone is run, where these are others.
+    """
     at: list[Int64s] = []
     first: list[int] = []
     parts: list[tuple[Int64s, Int64s]] = []
@@ -198,6 +246,9 @@ def _tried(work: Work, apps: Applications, state: State, tries: Sequence[Tries],
     orders = work.orders
     own_orders = orders.copied(source, first_line)
     by_sequence_of_any = by_sequence if by_sequence.any() else None
+    if sequence_minor is not None:
+        own_minor = orders.sums(sequence_minor)[source] if as_one_line else sequence_minor[line]
+        copied.running_minor = np.where(by_sequence[copied.basket], own_minor, copied.running_minor)
     copies = work._replace(lines=copied, orders=own_orders, by_sequence=by_sequence_of_any, notes_short=False)
     if as_one_line:
         own_line, groups = basket, alone(app.size)

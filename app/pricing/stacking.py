@@ -123,6 +123,9 @@ class Outcome:
     contested: Contested | None = None  # None where there was no contest
     is_searched: Bools | None = None  # (n_baskets,) combinations of rivals were tried; None where in no basket
     is_bounded: Bools | None = None  # (n_baskets,) not all of them were
+    is_overtaken: Bools | None = (
+        None  # (n_baskets,) the sequence alone comes to less, by lines that are not here as it leaves them; None: nowhere
+    )
 
 
 def nothing_yet(n_apps: int) -> Outcome:

@@ -14,7 +14,7 @@ from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.money import Bools
 from app.pricing.price_lists import MIX_BY_NAME, MIX_SKU, NO_MIX
-from app.pricing.quote import disputed_lines, price_line_level
+from app.pricing.quote import by_sequence, disputed_lines, price_line_level
 from app.pricing.reasons import Reason
 from app.quotes.encode import Writer
 from app.quotes.figures import HAS_OFFERS, TAX_INCLUDED, Numbering, pack_figures
@@ -70,7 +70,7 @@ def learn(book: PriceBook, baskets: Sequence[Basket], numbers: Numbering) -> lis
     `numbers` are those of the promotions by their ids.
     """
     writer = Writer(book, baskets, price_line_level(book, baskets))
-    lines = _known_lines(writer, numbers)
+    lines = _known_lines(writer, baskets, numbers)
     feels_more = set(_feeling_more(writer))
     bounds = writer.first_kept
     return [
@@ -90,7 +90,7 @@ def _feeling_more(writer: Writer) -> list[int]:
     return found
 
 
-def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
+def _known_lines(writer: Writer, baskets: Sequence[Basket], numbers: Numbering) -> list[KnownLine]:
     """All kept lines."""
     priced = writer.priced
     n_lines = len(writer.tails)
@@ -134,7 +134,7 @@ def _known_lines(writer: Writer, numbers: Numbering) -> list[KnownLine]:
             ),
         )
         for line, (level, tax_included, subtotal_minor, total_minor, held, cost_minor) in enumerate(
-            zip(_order_columns(writer), *(column.tolist() for column in amounts), strict=True)
+            zip(_order_columns(writer, baskets), *(column.tolist() for column in amounts), strict=True)
         )
     ]
 
@@ -186,7 +186,7 @@ def _is_summing(writer: Writer) -> Bools:
     return np.asarray(~(promotions.is_local[rule] | is_inert), np.bool_)
 
 
-def _order_columns(writer: Writer) -> list[bytes]:
+def _order_columns(writer: Writer, baskets: Sequence[Basket]) -> list[bytes]:
     """The columns that order promotions need, line by line."""
     priced, lines = writer.priced, writer.priced.lines
     columns = (
@@ -197,6 +197,7 @@ def _order_columns(writer: Writer) -> list[bytes]:
         lines.list_minor,
         lines.subtotal_minor,
         priced.total_minor,
+        by_sequence(writer.book, baskets, priced),
         lines.lowest_minor,
         lines.lowest_rule,
         lines.sale >= 0,

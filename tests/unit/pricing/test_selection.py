@@ -4,11 +4,14 @@ import itertools
 from random import Random
 from typing import Any
 
+import pytest
+
+import app.quotes.memo
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
 from app.pricing.quote import price_baskets
 from app.pricing.rivals import WORK_MAX, combinations_of
-from app.quotes.encode import encode_quotes
+from app.quotes.encode import EncodedQuote, encode_quotes
 from app.quotes.memo import Memo, price_with
 from loadtests.books import basket as made_basket
 from loadtests.books import shop
@@ -95,6 +98,50 @@ def test_lines_that_an_order_promotion_would_have_otherwise_are_not_put_together
     for _ in range(3):
         assert price_with(memo, book, baskets, [False] * 12) == expected
     assert all(b'"rule":"x","reason":"not_best"' in quote.body for quote in expected)
+
+
+def bodies(replies: list[EncodedQuote]) -> list[bytes]:
+    return [reply.body for reply in replies]
+
+
+def contested(**order: dict[str, Any]) -> PriceBook:
+    """Each line has two promotions of a group, of which the sequence takes the dearer one."""
+    return book_of(a=promotion(5, group="g", priority=1), b=promotion(10, group="g"), **order)
+
+
+def test_lines_are_put_together_where_the_sequence_could_have_decided_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    rivals = {f"o{number}": promotion(number, level="order", group=f"h{number % 2}") for number in range(1, 5)}
+    book = contested(**rivals)
+    baskets = baskets_of(12)
+    expected = encode_quotes(book, baskets, price_baskets(book, baskets), partial=[False] * 12)
+    memo = Memo(book, whole_octets_max=0)
+    for _ in range(2):
+        assert bodies(price_with(memo, book, baskets, [False] * 12)) == bodies(expected)
+
+    monkeypatch.setattr(app.quotes.memo, "encoded_by_engine", None)
+
+    assert bodies(price_with(memo, book, baskets, [False] * 12)) == bodies(expected)
+    assert all(b'"rule":"a","reason":"not_best"' in quote.body for quote in expected)
+
+
+@pytest.mark.parametrize("scope", [{}, {"include": {}, "exclude": {"skus": ["SKU-3"]}}])
+def test_what_the_sequence_alone_leaves_is_compared_with_what_contests_leave(scope: dict[str, Any]) -> None:
+    """Half off for one order if it comes to some 95 % of what it was, which it does only with the dearer promotion on its lines."""
+    baskets = baskets_of(12)
+    subtotal = encode_quotes(contested(), baskets, price_baskets(contested(), baskets), partial=[False] * 12)[0].subtotal_minor
+    between = [
+        {"attribute": "order.subtotal", "basis": "running", "op": op, "value": subtotal * percent // 100}
+        for op, percent in ((">=", 93), ("<", 97))
+    ]
+    book = contested(o=promotion(50, level="order", scope=scope, conditions={"all": between}))
+    expected = encode_quotes(book, baskets, price_baskets(book, baskets), partial=[False] * 12)
+    memo = Memo(book, whole_octets_max=0)
+
+    for _ in range(3):
+        assert bodies(price_with(memo, book, baskets, [False] * 12)) == bodies(expected)
+    by_sequence = [b'"rule":"b","reason":"group_taken"' in quote.body for quote in expected]
+    assert by_sequence[0]
+    assert by_sequence.count(True) < 6
 
 
 def test_combinations_leave_out_what_is_free_and_replace_what_is_not() -> None:

@@ -1,5 +1,6 @@
 """Every way into the engine prices alike: whole baskets, lines first and the order after, SKUs in one context."""
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.pricing.book import BookError, PriceBook
 from app.pricing.quote import (
     LineLevel,
     Priced,
+    by_sequence,
     disputed_lines,
     price_baskets,
     price_each_alone,
@@ -98,7 +100,7 @@ def test_order_promotions_take_the_same_of_lines_priced_before(has_exclusion: bo
     baskets = [_basket(Random(seed), 200) for seed in range(40)]
     whole = price_baskets(book, baskets)
 
-    later = price_order_level(book, baskets, _lines_of(book, price_line_level(book, baskets)))
+    later = price_order_level(book, baskets, _lines_of(book, baskets, price_line_level(book, baskets)))
 
     assert later.total_minor.tolist() == whole.total_minor.tolist()
     assert later.outcome.reason.tolist() == whole.outcome.reason.tolist()
@@ -172,7 +174,7 @@ def _basket(rng: Random, n_skus: int) -> Basket:
     return Basket("USD", skus, tuple(str(number) for number in range(len(skus))), quantities, AT_US, channel="web")
 
 
-def _lines_of(book: PriceBook, priced: Priced) -> LineLevel:
+def _lines_of(book: PriceBook, baskets: Sequence[Basket], priced: Priced) -> LineLevel:
     lines = priced.lines
     return LineLevel(
         lines.basket,
@@ -181,6 +183,7 @@ def _lines_of(book: PriceBook, priced: Priced) -> LineLevel:
         lines.list_minor,
         lines.subtotal_minor,
         priced.total_minor,
+        by_sequence(book, baskets, priced),
         lines.lowest_minor,
         lines.lowest_rule,
         np.asarray(lines.sale >= 0, np.bool_),
