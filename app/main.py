@@ -42,9 +42,10 @@ from app.quotes.storefront import Storefront
 from app.quotes.tokens import KeyRing, SigningKey, TokenError
 from app.redemptions.counters import Counters
 from app.redemptions.entries import SignedQuote
+from app.redemptions.personal import Personal
 from app.redemptions.plain import PlainChanges, PlainHolds
 from app.redemptions.quoted import QuotedDraws
-from app.redemptions.redemptions import Redemptions
+from app.redemptions.redemptions import Redemptions, connect_by_keys
 from app.redemptions.retention import forget
 from app.settings import PREFIX, Settings, SettingsError
 from app.web.access import Access
@@ -107,12 +108,21 @@ class Service:
         self.keys = KeyRing([SigningKey(kid, secret) for kid, secret in settings.load_signing_keys()], issuer=ISSUER)
         clock = IssueClock()
         self.standings = Standings()
-        self.counters = Counters(self.connect, current_book=self._book_in_force, hand_on=self.standings.set)
+        self.drawing = QuotedDraws()
+        self.holder.watch(self.drawing.follow)
+        self.personal = Personal(lambda: connect_by_keys(self.connect), limits=self.drawing.limits)
+        self.counters = Counters(
+            self.connect,
+            current_book=self._book_in_force,
+            hand_on=self.standings.set,
+            hand_on_personal=self.personal.set_any,
+        )
         self.holder.watch(lambda _, held: self.counters.take(held.book))
         pricing = Pricing(
             current_book=self.holder.current,
             price=self.memos.price,
             standings=self.standings,
+            personal=self.personal,
             metrics=self.metrics,
             lines_max=limits.batch_lines_max,
         )
@@ -152,8 +162,6 @@ class Service:
             wait_for_version=self.holder.wait_for_version,
             metrics=self.metrics,
         )
-        self.drawing = QuotedDraws()
-        self.holder.watch(self.drawing.follow)
         self.redemptions = Redemptions(
             self.connect_durable,
             find_draws=self.drawing.find,
@@ -264,6 +272,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.spool.close()
         self.counters.close()
+        await self.personal.stop()
         await self.refresher.close()
         await self.engine.dispose()
         if self.tracing is not None:

@@ -16,6 +16,7 @@ from app.db.engine import Database
 from app.errors import VersionNotReached
 from app.metrics import Metrics
 from app.pricebook.load import NoSuchVersion
+from app.pricing.basket import Left
 from app.pricing.book import BookRows, Document, PriceBook
 from app.pricing.compile import compile_price_book
 from app.quotes.decisions import DecisionReader
@@ -100,6 +101,15 @@ class Books:
         return self.current()
 
 
+class NobodyCounted:
+    """A shop without limits by customer and by code."""
+
+    has_any = False
+
+    async def told(self, priced: Sequence[tuple[str | None, bytes]]) -> list[tuple[Left, ...]]:
+        raise AssertionError(priced)
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """The quote service of one process."""
@@ -128,7 +138,12 @@ async def house(
     clock = IssueClock() if now_ms is None else IssueClock(now_ms)
     standings = Standings()
     pricing = Pricing(
-        current_book=books.current, price=price, standings=standings, metrics=metrics, lines_max=limits.batch_lines_max
+        current_book=books.current,
+        price=price,
+        standings=standings,
+        personal=NobodyCounted(),
+        metrics=metrics,
+        lines_max=limits.batch_lines_max,
     )
     store = store_class(connect, metrics=metrics)
     lane = QuoteLane(pricing=pricing, store=store, keys=KEYS, metrics=metrics, limits=limits, quote_ttl_s=900, clock=clock)

@@ -10,11 +10,12 @@ _NONE: Attributes = MappingProxyType({})
 
 
 class Left(NamedTuple):
-    """What is left of a limit of a rule: orders, minor units, or thousandths of a unit."""
+    """What is left of a limit of a rule: orders, minor units, or thousandths of a unit. Of a limit by code it is of that code."""
 
     rule: str
     limit: str
     left: int
+    code: str = ""
 
 
 class Barred(NamedTuple):

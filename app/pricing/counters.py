@@ -20,9 +20,22 @@ GIFTS: Final = "gifts"
 CAMPAIGN_BUDGET: Final = "campaign_budget"
 COUPON_USES: Final = "coupon_uses"
 UNITS: Final = "units"
-LIMITS: Final = (*USES, BUDGET, GIFTS, CAMPAIGN_BUDGET, COUPON_USES, UNITS)
+# Those of the customer or the code that a basket comes with.
+USES_PER_CUSTOMER: Final = (
+    "uses_per_customer",
+    "uses_per_customer_per_day",
+    "uses_per_customer_per_week",
+    "uses_per_customer_per_month",
+)
+COUPON_USES_PER_CUSTOMER: Final = "coupon_uses_per_customer"
+COUPON_USES_PER_CODE: Final = "coupon_uses_per_code"
+UNITS_PER_CUSTOMER: Final = "units_per_customer"
+PERSONAL: Final = (*USES_PER_CUSTOMER, COUPON_USES_PER_CUSTOMER, COUPON_USES_PER_CODE, UNITS_PER_CUSTOMER)
+OF_COUPONS: Final = frozenset((COUPON_USES, COUPON_USES_PER_CUSTOMER, COUPON_USES_PER_CODE))
+OF_SALE_PRICES: Final = frozenset((UNITS, UNITS_PER_CUSTOMER))
+LIMITS: Final = (*USES, BUDGET, GIFTS, CAMPAIGN_BUDGET, COUPON_USES, UNITS, *PERSONAL)
 NUMBER_OF: Final = {limit: number for number, limit in enumerate(LIMITS)}
-_OF_PROMOTIONS: Final = frozenset((*USES, BUDGET, GIFTS))
+_OF_PROMOTIONS: Final = frozenset((*USES, *USES_PER_CUSTOMER, BUDGET, GIFTS))
 
 
 class Count(NamedTuple):
@@ -46,7 +59,7 @@ class Counted(NamedTuple):
 
     bars: Bars | None
     units: Units | None
-    used_up: Mapping[int, Sequence[str]]  # by basket: coupons
+    used_up: Mapping[int, Sequence[Left]]  # by basket: of coupons, or of a code of theirs
 
 
 class Rows(NamedTuple):
@@ -80,17 +93,18 @@ def counted_of(book: PriceBook, baskets: Sequence[Basket]) -> Counted | None:
     rows, n_rules, n_sales = rows_of(book), len(book.promotions.id), len(book.sale_names.id)
     bars: dict[int, Left] = {}
     units: dict[int, int] = {}
-    used_up: dict[int, list[str]] = {}
+    used_up: dict[int, list[Left]] = {}
     for number, basket in enumerate(baskets):
         for promotion, one in barred(book, basket):
             row = rows.promotion.get(promotion)
             if row is not None:
                 bars.setdefault(number * n_rules + row, one)
         for one in basket.left:
-            if one.limit == UNITS and one.rule in rows.sale:
-                units[number * n_sales + rows.sale[one.rule]] = one.left
-            elif one.limit == COUPON_USES and one.left <= 0:
-                used_up.setdefault(number, []).append(one.rule)
+            if one.limit in OF_SALE_PRICES and one.rule in rows.sale:
+                key = number * n_sales + rows.sale[one.rule]
+                units[key] = min(one.left, units.get(key, one.left))
+            elif one.limit in OF_COUPONS and one.left <= 0:
+                used_up.setdefault(number, []).append(one)
     return Counted(_bars(bars), _units(units), used_up)
 
 

@@ -51,6 +51,7 @@ class Code(NamedTuple):
     text: str
     promotion: int
     outcome: CodeOutcome
+    limit: str = ""  # of a code that is used up
 
 
 class Priced(NamedTuple):
@@ -368,14 +369,15 @@ def _read_codes(book: PriceBook, asked: Asked) -> list[Code]:
     codes: list[Code] = []
     for number, context in enumerate(asked.context.tolist()):
         seen: set[int] = set()
-        used_up = [codes_of(book, one) for one in asked.counted.used_up.get(number, ())] if asked.counted is not None else ()
+        counters = () if asked.counted is None else asked.counted.used_up.get(number, ())
+        used_up = [(one.limit, one.code.__eq__ if one.code else codes_of(book, one.rule)) for one in counters]
         for place, text in enumerate(asked.contexts[context].codes):
             row = book.promotions.codes.row_of(text)
             at = asked.currency_row[context : context + 1], asked.at_s[context : context + 1]
             if row < 0 or not _is_offered(book.promotions, np.array([row]), *at)[0]:
                 codes.append(Code(number, place, text, -1, CodeOutcome.INVALID))
-            elif any(has_code(text) for has_code in used_up):
-                codes.append(Code(number, place, text, row, CodeOutcome.USED_UP))
+            elif limit := next((limit for limit, has_code in used_up if has_code(text)), ""):
+                codes.append(Code(number, place, text, row, CodeOutcome.USED_UP, limit))
             else:
                 codes.append(Code(number, place, text, row, CodeOutcome.REDUNDANT if row in seen else CodeOutcome.UNLOCKS))
                 seen.add(row)

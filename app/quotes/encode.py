@@ -12,7 +12,6 @@ import numpy as np
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
-from app.pricing.counters import COUPON_USES
 from app.pricing.line_price import LineStatus
 from app.pricing.money import E7, Int64s, round_div
 from app.pricing.quote import Code, CodeOutcome, Priced
@@ -224,7 +223,7 @@ class Writer:
             for code in own:
                 if code.outcome == outcome:
                     rule = {} if outcome == CodeOutcome.INVALID else {"rule": ids[code.promotion]}
-                    more = {"limit": COUPON_USES, "left": 0} if outcome == CodeOutcome.USED_UP else {}
+                    more = {"limit": code.limit, "left": 0} if outcome == CodeOutcome.USED_UP else {}
                     texts.append(json_text({**rule, "code": code.text, "reason": reason, **more}))
         refused: list[Error] = []
         if own and self.book.policy.coupon_failure == "all":

@@ -10,15 +10,15 @@ from typing import Final
 from app.pricing.basket import Basket, Left
 from app.pricing.book import PriceBook
 from app.pricing.budgets import overdrawn
-from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, GIFTS, UNITS, gifts_milli
+from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, GIFTS, OF_SALE_PRICES, gifts_milli
 from app.pricing.money import format_milli, parse_decimal
 from app.pricing.quote import price_baskets
 from app.pricing.rules import gift
 from app.quotes.encode import EncodedQuote, encode_quotes
-from app.quotes.phrases import TEXTS
+from app.quotes.phrases import TEXTS, json_text
 
 _BUDGETS: Final = (BUDGET, CAMPAIGN_BUDGET)
-_QUANTITIES: Final = (GIFTS, UNITS)
+_QUANTITIES: Final = (GIFTS, *OF_SALE_PRICES)
 
 
 def quotes_by_engine(book: PriceBook, baskets: Sequence[Basket], partial: Sequence[bool]) -> list[EncodedQuote]:
@@ -51,7 +51,7 @@ def with_few_counters(book: PriceBook, basket: Basket) -> tuple[Basket, int | No
                 continue
             if one.limit not in (*_BUDGETS, *_QUANTITIES):
                 continue
-            if one.limit == UNITS and one.left >= sum(basket.quantities_milli):
+            if one.limit in OF_SALE_PRICES and one.left >= sum(basket.quantities_milli):
                 continue
             if one.limit == GIFTS and one.left >= gifts_milli(book, one.rule):
                 continue
@@ -68,13 +68,22 @@ def with_limited(reply: EncodedQuote, left: Sequence[Left]) -> EncodedQuote:
     """The reply with all the counters that its basket came with."""
     if not left or reply.errors:
         return reply
-    entries = ",".join(f'{{"rule":{TEXTS[one.rule]},"limit":"{one.limit}","left":{_left_text(one)}}}' for one in left)
+    entries = ",".join(
+        f'{{"rule":{TEXTS[one.rule]},"limit":"{one.limit}","left":{_left_text(one)}{_code_text(one)}}}' for one in left
+    )
     return reply._replace(body=reply.body + f',"limited":[{entries}]'.encode())
 
 
 def left_of(limited: Sequence[dict[str, str | int]]) -> tuple[Left, ...]:
     """The counters that a reply tells."""
-    return tuple(Left(str(one["rule"]), str(one["limit"]), _left(str(one["limit"]), one["left"])) for one in limited)
+    return tuple(
+        Left(str(one["rule"]), str(one["limit"]), _left(str(one["limit"]), one["left"]), str(one.get("code", "")))
+        for one in limited
+    )
+
+
+def _code_text(one: Left) -> str:
+    return f',"code":{json_text(one.code)}' if one.code else ""
 
 
 def _left_text(one: Left) -> str:

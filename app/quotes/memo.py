@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from app.pricing.basket import Basket
 from app.pricing.book import PriceBook
-from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, UNITS
+from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, OF_SALE_PRICES
 from app.pricing.price_lists import GROUPS
 from app.pricing.touched import skus_touched
 from app.quotes.assembled import Assembled, Cluster, add_order_level, assembled, clusters, sums_of
@@ -37,7 +37,7 @@ _CLUSTER_MAX: Final = 6
 _WHOLES_SEEN_MAX: Final = 50_000
 _ALWAYS_S: Final = -(1 << 62)
 # What is left of these is felt by the basket as a whole, and its lines cannot be known without it.
-_BY_BASKET: Final = frozenset((BUDGET, CAMPAIGN_BUDGET, UNITS))
+_BY_BASKET: Final = frozenset((BUDGET, CAMPAIGN_BUDGET)) | OF_SALE_PRICES
 
 type Context = tuple[object, ...]
 type WholeKey = tuple[object, ...]

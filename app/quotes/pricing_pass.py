@@ -5,14 +5,14 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from asyncpg.pgproto.pgproto import UUID
 
 from app.errors import FieldError, InternalError, Problem, Unavailable, ValidationFailed
 from app.metrics import Metrics
-from app.pricing.basket import Basket
+from app.pricing.basket import Basket, Left
 from app.pricing.book import PriceBook
 from app.quotes.decision import Decision
 from app.quotes.encode import EncodedQuote
@@ -21,9 +21,24 @@ from app.quotes.parse import Understood, basket_of
 from app.quotes.standing import Standings
 from app.quotes.store import Earlier
 
+# What is used up lets others apply, which may be used up as well; so many times it is looked at again.
+_LOOKS_MAX: Final = 8
 _log = structlog.get_logger(__name__)
 
 type PriceAndEncode = Callable[[PriceBook, Sequence[Basket], Sequence[bool]], list[EncodedQuote]]
+
+
+class PersonalCounters(Protocol):
+    """How the limits by customer and by code stand."""
+
+    @property
+    def has_any(self) -> bool:
+        """Whether the book in force has such limits."""
+        ...
+
+    async def told(self, priced: Sequence[tuple[str | None, bytes]]) -> Sequence[tuple[Left, ...]]:
+        """What each basket is told, from its customer and the members of its reply."""
+        ...
 
 
 class Answered(NamedTuple):
@@ -47,6 +62,7 @@ class Entry:
         "key",
         "line_count",
         "outcome",
+        "personal",
         "refusal",
         "request_sha256",
         "source",
@@ -69,6 +85,7 @@ class Entry:
         # Hashed as understood, so that spelling a request another way makes no other request of it.
         self.request_sha256 = b"" if key is None else hashlib.sha256(understood.canonical).digest()
         self.outcome: Answered | Problem | None = None
+        self.personal: tuple[Left, ...] = ()  # what it is told of the limits of its customer and its codes
         self.encoded: EncodedQuote | None = None
         self.decision: Decision | None = None
         self.earlier: Earlier | None = None  # what is stored under its key already
@@ -80,6 +97,16 @@ def _is_for_now(entry: Entry) -> bool:
     return entry.understood.request.at is None and entry.understood.request.version is None
 
 
+def _customer_of(entry: Entry) -> str | None:
+    customer = entry.understood.request.customer
+    return None if customer is None else customer.id
+
+
+def _is_somebody(entry: Entry) -> bool:
+    """Whether a limit by customer or by code may be felt."""
+    return bool(entry.understood.request.codes) or _customer_of(entry) is not None
+
+
 class Pricing:
     """The pass that lane and previews share: gathers the baskets by book and prices them, in chunks that do not hold the loop up."""
 
@@ -89,11 +116,13 @@ class Pricing:
         current_book: Callable[[], PriceBook],
         price: PriceAndEncode,
         standings: Standings,
+        personal: PersonalCounters,
         metrics: Metrics,
         lines_max: int,
     ) -> None:
         self._current_book = current_book
         self._standings = standings
+        self._personal = personal
         self._price = price
         self._metrics = metrics
         self._pace = Pace(lines_max=lines_max)
@@ -120,6 +149,30 @@ class Pricing:
                     await asyncio.sleep(0)
                 is_first = False
                 self._price_chunk(chunk, issued_ms)
+                if self._personal.has_any:
+                    await self._look_at_personal(chunk, issued_ms)
+
+    async def _look_at_personal(self, entries: Sequence[Entry], issued_ms: int) -> None:
+        """Price those anew whose customer or code has used up, or nearly, a limit of what applied, until nothing new is told."""
+        for _ in range(_LOOKS_MAX):
+            asked: list[tuple[Entry, EncodedQuote]] = [
+                (entry, entry.encoded)
+                for entry in entries
+                if entry.outcome is None and entry.encoded is not None and _is_for_now(entry) and _is_somebody(entry)
+            ]
+            if not asked:
+                return
+            told = await self._personal.told([(_customer_of(entry), encoded.body) for entry, encoded in asked])
+            again: list[Entry] = []
+            for (entry, _), left in zip(asked, told, strict=True):
+                known = {(one.rule, one.limit, one.code) for one in entry.personal}
+                if new := tuple([one for one in left if (one.rule, one.limit, one.code) not in known]):
+                    entry.personal += new
+                    again.append(entry)
+            if not again:
+                return
+            self._price_chunk(again, issued_ms)
+            entries = again
 
     def _chunks(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         chunk: list[Entry] = []
@@ -154,6 +207,10 @@ class Pricing:
                     standing.tell(basket) if _is_for_now(entry) else basket
                     for entry, basket in zip(entries, baskets, strict=True)
                 ]
+            baskets = [
+                basket._replace(left=basket.left + entry.personal) if entry.personal else basket
+                for entry, basket in zip(entries, baskets, strict=True)
+            ]
             encoded = self._price(book, baskets, [entry.understood.request.partial for entry in entries])
         except Exception:  # noqa: BLE001
             # The plain text of the traceback: a renderer that shows local variables takes a second, and shows customers.

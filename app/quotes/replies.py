@@ -114,7 +114,7 @@ class QuotedPoints(Struct, omit_defaults=True):
     multipliers: list[Multiplier] = []
 
 
-class Limited(Struct):
+class Limited(Struct, omit_defaults=True):
     """What was left of a limit when the basket was priced: orders, minor units, or a quantity as a decimal string."""
 
     rule: str
@@ -129,10 +129,18 @@ class Limited(Struct):
             "campaign_budget",
             "coupon_uses",
             "units",
+            "uses_per_customer",
+            "uses_per_customer_per_day",
+            "uses_per_customer_per_week",
+            "uses_per_customer_per_month",
+            "coupon_uses_per_customer",
+            "coupon_uses_per_code",
+            "units_per_customer",
         ],
-        Meta(description="Of a promotion, a campaign (`campaign_budget`), a coupon (`coupon_uses`) or a sale price (`units`)."),
+        Meta(description="Of a promotion, a campaign (`campaign_budget`), a coupon (`coupon_...`) or a sale price (`units...`)."),
     ]
     left: int | str
+    code: Annotated[str | None, Meta(description="Of `coupon_uses_per_code`: the code.")] = None
 
 
 class Quote(Struct, omit_defaults=True):

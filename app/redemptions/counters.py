@@ -1,7 +1,7 @@
 """What is left of the limits of the book in force, asked of the meters each second for whoever prices.
 
 A meter that nobody has drawn on has no row yet, and a row keeps the cap of the newest book that drew on it: so the cap is the book's own. What
-was known last stands while the database is away. Limits by customer and by code are not asked for; a hold checks them.
+was known last stands while the database is away. Limits by customer and by code have too many meters to follow; see personal.py.
 """
 
 import asyncio
@@ -15,7 +15,17 @@ import asyncpg
 from app.db.engine import DatabaseUnreachable
 from app.pricing.basket import Left
 from app.pricing.book import PriceBook
-from app.pricing.counters import BUDGET, CAMPAIGN_BUDGET, COUPON_USES, GIFTS, UNITS, USES, Count
+from app.pricing.counters import (
+    BUDGET,
+    CAMPAIGN_BUDGET,
+    GIFTS,
+    OF_COUPONS,
+    OF_SALE_PRICES,
+    UNITS,
+    USES,
+    USES_PER_CUSTOMER,
+    Count,
+)
 from app.pricing.money import MILLI
 from app.redemptions import queries
 from app.redemptions.book_limits import BookLimits
@@ -27,8 +37,8 @@ READ_S: Final = 1.5
 _TENTH: Final = 10
 _FEW: Final = 20
 _FEW_OF: Final[Mapping[str, int]] = {
-    **dict.fromkeys((*USES, COUPON_USES), _FEW),
-    **dict.fromkeys((UNITS, GIFTS), _FEW * MILLI),
+    **dict.fromkeys((*USES, *USES_PER_CUSTOMER, *OF_COUPONS), _FEW),
+    **dict.fromkeys((*OF_SALE_PRICES, GIFTS), _FEW * MILLI),
 }
 _AT_ONCE: Final = 2_000
 
@@ -50,11 +60,13 @@ class Counters:
         *,
         current_book: Callable[[], PriceBook | None],
         hand_on: Callable[[Iterable[Count]], None],
+        hand_on_personal: Callable[[bool], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._connect = connect
         self._current_book = current_book
         self._hand_on = hand_on
+        self._hand_on_personal = hand_on_personal
         self._now = now
         self._connection: asyncpg.Connection | None = None
         self._of_book: tuple[int, int] | None = None
@@ -106,7 +118,9 @@ class Counters:
     def _take(self, book: PriceBook) -> None:
         of_book = (book.version, book.published_at_us)
         if of_book != self._of_book:
-            self._limits, self._of_book = self._book_limits.of(book.sources.documents, book.version), of_book
+            limits, self._of_book = self._book_limits.of(book.sources.documents, book.version), of_book
+            self._limits = [limit for limit in limits if limit.by is None]
+            self._hand_on_personal(len(self._limits) < len(limits))
 
     def _meters(self) -> list[str]:
         now = self._now()
@@ -145,9 +159,13 @@ class Counters:
 
 def count_of(limit: Limit, taken: Taken | None, version: int) -> Count:
     """What is left of a limit of the book of a version."""
-    cap = limit.cap
+    left, is_close = left_of_cap(limit.name, limit.cap, version, taken)
+    return Count(Left(limit.rule, limit.name, left), is_close)
+
+
+def left_of_cap(limit: str, cap: int, version: int, taken: Taken | None) -> tuple[int, bool]:
+    """What is left of a cap that a book of a version has, and whether that is close to nothing."""
     if taken is not None and taken.cap_version > version:
         cap = taken.cap
     left = max(0, cap - (0 if taken is None else taken.taken))
-    is_close = left * _TENTH <= cap or left <= _FEW_OF.get(limit.name, 0)
-    return Count(Left(limit.rule, limit.name, left), is_close)
+    return left, left * _TENTH <= cap or left <= _FEW_OF.get(limit, 0)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Final, Literal, NamedTuple
 
 type Window = Literal["day", "week", "month"]
-# What limits are called, in quotes too; those by customer and by code are asked by holds only.
+# What limits are called, in quotes too.
 type LimitName = Literal[
     "uses",
     "uses_per_day",

@@ -204,6 +204,11 @@ REMOVE_FORGOTTEN: Final = "DELETE FROM meters_forgotten WHERE id = ANY($1::text[
 
 TAKEN: Final = "SELECT id, cap_wanted AS cap, cap_version, held + used AS taken FROM meters WHERE id = ANY($1::text[])"
 
+USED: Final = """
+SELECT found.* FROM unnest((SELECT $1::text[])) AS wanted (id)
+CROSS JOIN LATERAL (SELECT id, cap_wanted AS cap, cap_version, used AS taken FROM meters WHERE meters.id = wanted.id OFFSET 0) AS found
+"""
+
 DOCUMENT_AT: Final = """
 SELECT id, body FROM documents
 WHERE resource = $3 AND id = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 
 from app.db.engine import DatabaseUnreachable
 from app.pricebook.holder import Held
@@ -19,6 +20,7 @@ from app.redemptions.protocol import Amount
 from app.redemptions.records import instant_of, ms_of
 
 _VERSION_7: Final = 7
+_log = structlog.get_logger(__name__)
 
 
 class QuotedDraws:
@@ -27,6 +29,7 @@ class QuotedDraws:
     def __init__(self) -> None:
         self._held: Held | None = None
         self._limits: Limits | None = None
+        self._making: asyncio.Task[Limits] | None = None
 
     def follow(self, _: Held | None, held: Held) -> None:
         """Have the limits of a new book from the next hold on."""
@@ -37,6 +40,20 @@ class QuotedDraws:
         limits = await self._in_force()
         rows = await connection.fetch(queries.QUOTES, quote_ids, [_issued_at(one) for one in quote_ids])
         return {row["id"]: await self._find(connection, read_quoted(row["reply"]), row["customer"], limits) for row in rows}
+
+    def limits(self) -> Limits | None:
+        """Those of the book in force, or of the one before it while they are made."""
+        held, limits = self._held, self._limits
+        is_old = held is not None and (limits is None or limits.version != held.rows.version)
+        if is_old and self._making is None:
+            self._making = asyncio.get_running_loop().create_task(self._in_force(), name="limits of a book")
+            self._making.add_done_callback(self._made)
+        return limits
+
+    def _made(self, making: "asyncio.Task[Limits]") -> None:
+        self._making = None
+        if not making.cancelled() and (error := making.exception()) is not None:
+            _log.error("limits_not_read", error=repr(error))
 
     async def _in_force(self) -> Limits:
         held, limits = self._held, self._limits

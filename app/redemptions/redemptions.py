@@ -22,6 +22,17 @@ type Connect = Callable[[], Awaitable[asyncpg.Connection]]
 _log = structlog.get_logger(__name__)
 
 
+async def connect_by_keys(connect: Connect) -> asyncpg.Connection:
+    """A connection for whoever looks rows up by their keys."""
+    connection = await connect()
+    try:
+        await connection.execute(queries.BY_KEYS)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 class Redemptions:
     """Starts and stops with the service; `run_sweeper` goes beside it."""
 
@@ -48,13 +59,7 @@ class Redemptions:
         )
 
     async def _connect_by_keys(self) -> asyncpg.Connection:
-        connection = await self._connect()
-        try:
-            await connection.execute(queries.BY_KEYS)
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+        return await connect_by_keys(self._connect)
 
     async def start(self) -> None:
         """Connect and begin to work."""

@@ -101,7 +101,7 @@ def random_basket(rng: Random, documents: Documents) -> Body:
     if chance(rng, 0.4):
         basket["partial"] = True
     if chance(rng, 0.4):
-        basket["limited"] = random_limited(rng, documents, lines)
+        basket["limited"] = random_limited(rng, documents, basket)
     return basket
 
 

@@ -8,7 +8,8 @@ from tests.reference.promotions import Given, Outcome
 from tests.reference.selection import select
 from tests.reference.shop import Body, Request, Shop
 
-OF_PROMOTIONS = ("uses", "uses_per_day", "uses_per_week", "uses_per_month", "budget", "gifts")
+WINDOWS = ("", "_per_day", "_per_week", "_per_month")
+OF_PROMOTIONS = (*(f"uses{one}" for one in WINDOWS), *(f"uses_per_customer{one}" for one in WINDOWS), "budget", "gifts")
 
 
 def within_budgets(shop: Shop, request: Request, lines: list[Line], given: Given) -> tuple[Outcome, str]:
@@ -25,7 +26,7 @@ def within_budgets(shop: Shop, request: Request, lines: list[Line], given: Given
 def nothing_left(shop: Shop, request: Request) -> dict[str, Body]:
     """Return what is said of each promotion that has nothing left, or fewer gifts than it gives."""
     found: dict[str, Body] = {}
-    for each in request.basket.get("limited") or []:
+    for each in request.limited:
         rule, limit, left = each["rule"], each["limit"], Fraction(each["left"])
         said = {"reason": "limit_reached", "limit": limit, "left": each["left"]}
         if limit in OF_PROMOTIONS and (left == 0 or (limit == "gifts" and left < _gives(shop, rule))):
@@ -53,7 +54,7 @@ def _too_much(shop: Shop, request: Request, lines: list[Line], outcome: Outcome)
         amount = drawn.get(rule, 0)
         own = [
             each
-            for each in request.basket.get("limited") or []
+            for each in request.limited
             if (each["limit"] == "budget" and each["rule"] == rule)
             or (each["limit"] == "campaign_budget" and rule in shop.each("campaigns").get(each["rule"], {}).get("promotions", []))
         ]

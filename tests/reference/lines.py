@@ -77,7 +77,10 @@ class Line:
 def price_lines(shop: Shop, request: Request) -> list[Line | str]:
     """Price the lines of a request up to their subtotals; the code of the error where one cannot be priced."""
     unlimited = _with_mixed_tax(_price_lines(shop, request, {}, frozenset()))
-    units = {rule: left for (rule, limit), left in request.counters.items() if limit == "units"}
+    counted = [
+        (each["rule"], parse_quantity_milli(each["left"])) for each in request.limited if each["limit"].startswith("units")
+    ]
+    units = {rule: min(left for name, left in counted if name == rule) for rule, _ in counted}
     if not units:
         return unlimited
     # Whether a line can be priced is no question of the sale, but who cannot be takes nothing of it.

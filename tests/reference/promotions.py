@@ -65,14 +65,23 @@ def codes_given(shop: Shop, request: Request) -> Given:
         rule = promotion_of.get(code)
         if rule is None or not _is_on(shop, request, rule):
             invalid.append((index, {"code": code, "reason": "code_invalid"}))
-        elif request.counters.get((coupon_of(shop.each("coupons"), code) or "", "coupon_uses")) == 0:
-            said = {"reason": "limit_reached", "limit": "coupon_uses", "left": 0}
+        elif spent := [each["limit"] for each in request.limited if _is_spent(shop, each, code)]:
+            said = {"reason": "limit_reached", "limit": spent[0], "left": 0}
             used_up.append((index, {"rule": rule, "code": code, **said}))
         elif rule in naming:
             redundant.append((index, {"rule": rule, "code": code, "reason": "code_redundant"}))
         else:
             naming[rule] = (index, code)
     return Given(naming, redundant, invalid, used_up)
+
+
+def _is_spent(shop: Shop, counter: Body, code: str) -> bool:
+    """Say whether a counter is of the coupon of a code, or of that code alone, and has nothing left."""
+    if not counter["limit"].startswith("coupon_") or counter["left"] != 0:
+        return False
+    if counter["limit"] == "coupon_uses_per_code":
+        return bool(counter["code"] == code)
+    return bool(coupon_of(shop.each("coupons"), code) == counter["rule"])
 
 
 def _is_on(shop: Shop, request: Request, rule: str) -> bool:

@@ -78,12 +78,9 @@ class Request:
         return self.basket.get("customer") or {}
 
     @property
-    def counters(self) -> dict[tuple[str, str], int]:
-        """What is left of limits, by rule and limit: quantities as thousandths."""
-        return {
-            (each["rule"], each["limit"]): int(Fraction(each["left"]) * 1000) if isinstance(each["left"], str) else each["left"]
-            for each in self.basket.get("limited") or []
-        }
+    def limited(self) -> list[Body]:
+        """What is left of limits, as it is told."""
+        return self.basket.get("limited") or []
 
     @property
     def codes(self) -> list[str]:

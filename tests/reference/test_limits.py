@@ -136,6 +136,41 @@ def test_code_of_a_coupon_that_is_used_up_unlocks_nothing_and_another_one_does()
     assert together["lines"][0]["adjustments"][0]["code"] == "NEW"
 
 
+def test_what_a_customer_has_used_up_counts_like_what_all_have() -> None:
+    book: Resources = {
+        "prices": prices(A="1000"),
+        "promotions": {"ten": percent_off("10"), "five": percent_off("5")},
+        "sale-prices": {"flash": sale(percent="50")},
+    }
+    daily = {"rule": "ten", "reason": "limit_reached", "limit": "uses_per_customer_per_day", "left": 0}
+
+    reply = both(
+        [("A", 4)], book, limited=[left("ten", "uses_per_customer_per_day", 0), left("flash", "units_per_customer", "1")]
+    )
+    lesser = both([("A", 4)], book, limited=[left("flash", "units_per_customer", "3"), left("flash", "units", "2")])
+
+    # One of four at half the price: 3500, less 5 %.
+    assert (reply["total"], reply["not_applied"]) == (3325, [daily])
+    # Two of four: 3000, less 10 % and then 5 %.
+    assert lesser["total"] == 2565
+
+
+def test_a_code_that_is_used_up_leaves_the_other_codes_of_its_coupon() -> None:
+    book: Resources = {
+        "prices": prices(A="1000"),
+        "promotions": {"ten": percent_off("10", requires_code=True)},
+        "coupons": {"c": {"promotion": "ten", "codes": ["OLD", "NEW"]}},
+    }
+    counter = left("c", "coupon_uses_per_code", 0) | {"code": "OLD"}
+    spent = {"rule": "ten", "code": "OLD", "reason": "limit_reached", "limit": "coupon_uses_per_code", "left": 0}
+
+    reply = both([("A", 1)], book, codes=["OLD", "NEW"], limited=[counter])
+    of_customer = both([("A", 1)], book, codes=["NEW"], limited=[left("c", "coupon_uses_per_customer", 0)])
+
+    assert (reply["total"], reply["not_applied"], reply["limited"]) == (900, [spent], [counter])
+    assert of_customer["total"] == 1000
+
+
 def test_used_up_code_refuses_the_request_where_all_codes_must_apply() -> None:
     book: Resources = {
         "prices": prices(A="1000"),

@@ -22,6 +22,7 @@ from app.quotes.decisions import DecisionReader
 from app.quotes.encode import EncodedQuote
 from app.quotes.replay import Replay
 from app.redemptions.counters import Counters
+from tests.integration.redemptions.rows import stand
 from tests.memos import price_and_encode
 from tests.quotes_support import Books, basket, client_of, connector, doors, encoded, house
 from tests.reference.builders import only, percent_off, prices
@@ -49,40 +50,25 @@ def book(version: int = 5, *, uses: int = 100) -> PriceBook:
     return compile_price_book(BookRows(version, 1_750_000_000_000_000, whole))
 
 
-@pytest.fixture
-async def meters(fresh_database: Database) -> AsyncIterator[asyncpg.Connection]:
-    connection = await fresh_database.connect()
-    yield connection
-    await connection.close()
-
-
-async def stand(connection: asyncpg.Connection, meter: str, *, cap: int, held: int = 0, used: int = 0, version: int = 5) -> None:
-    """Let a meter stand as holds would leave it."""
-    await connection.execute(
-        "INSERT INTO meters (id, customer, cap_wanted, cap, cap_version, held, used) VALUES ($1, NULL, $2, $2, $3, $4, $5)"
-        " ON CONFLICT (id) DO UPDATE SET cap_wanted = excluded.cap, cap = excluded.cap,"
-        " cap_version = excluded.cap_version, held = excluded.held, used = excluded.used",
-        meter,
-        cap,
-        version,
-        held,
-        used,
-    )
-
-
 class Heard:
     """Whoever prices."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], tuple[int, bool]] = {}
+        self.has_personal = False
 
     def hear(self, counts: Iterable[Count]) -> None:
         self.counts = {(left.rule, left.limit): (left.left, is_close) for left, is_close in counts}
 
+    def hear_personal(self, has_any: bool) -> None:
+        self.has_personal = has_any
+
 
 @contextlib.contextmanager
 def counters_of(database: Database, heard: Heard, current: Callable[[], PriceBook | None]) -> Iterator[Counters]:
-    counters = Counters(connector(database), current_book=current, hand_on=heard.hear, now=lambda: NOW)
+    counters = Counters(
+        connector(database), current_book=current, hand_on=heard.hear, hand_on_personal=heard.hear_personal, now=lambda: NOW
+    )
     yield counters
     counters.close()
 
@@ -160,7 +146,9 @@ async def test_last_known_stands_while_the_database_is_away(fresh_database: Data
             raise DatabaseUnreachable("away")
         return await fresh_database.connect()
 
-    counters = Counters(connect, current_book=lambda: of, hand_on=heard.hear, now=lambda: NOW)
+    counters = Counters(
+        connect, current_book=lambda: of, hand_on=heard.hear, hand_on_personal=heard.hear_personal, now=lambda: NOW
+    )
     assert counters.age_s == 0.0
     is_away = True
     with pytest.raises(DatabaseUnreachable):
@@ -209,7 +197,13 @@ async def till(fresh_database: Database, meters: asyncpg.Connection) -> AsyncIte
     await ensure_day(meters, datetime.now(UTC))
     async with house(connector(fresh_database), books=Books(book())) as served:
         front, _ = doors(served, engine)
-        counters = Counters(connector(fresh_database), current_book=served.books.current, hand_on=served.standings.set)
+        heard = Heard()
+        counters = Counters(
+            connector(fresh_database),
+            current_book=served.books.current,
+            hand_on=served.standings.set,
+            hand_on_personal=heard.hear_personal,
+        )
         await counters.refresh()
         async with client_of(front) as client:
             yield Till(client, served.books, counters, meters)

@@ -30,19 +30,24 @@ def test_each_limit_has_its_meter_and_quantities_count_in_thousandths() -> None:
         documents(
             promotions={"p": {"limits": {"uses": 5, "uses_per_customer": 1, "budget": 700, "gifts": 2}}, "plain": {}},
             campaigns={"k": {"budget": 900}, "free": {"budget": None}},
-            coupons={"c": {"limits": {"uses": 4, "uses_per_code": 1}}, "open": {"limits": None}},
-            sale_prices={"s": {"stock_cap": 3, "per_customer_cap": 1}, "t": {"stock_cap": None}},
+            coupons={"c": {"limits": {"uses": 4, "uses_per_code": 1}}, "open": {"limits": None}, "g": {"generate": {"count": 9}}},
+            sale_prices={"s": {"stock_cap": 3, "per_customer_cap": 1}, "t": {"stock_cap": None}, "u": {"per_customer_cap": 2}},
         ),
         1,
     )
 
     assert told(found) == [
         ("c", "coupon_uses", 4, "coupons/c/uses"),
+        ("c", "coupon_uses_per_code", 1, "coupons/c/codes/"),
+        ("g", "coupon_uses_per_code", 1, "coupons/g/codes/"),
         ("k", "campaign_budget", 900, "campaigns/k/budget"),
         ("p", "budget", 700, "promotions/p/budget"),
         ("p", "gifts", 2_000, "promotions/p/gifts"),
         ("p", "uses", 5, "promotions/p/uses"),
+        ("p", "uses_per_customer", 1, "promotions/p/customers/"),
         ("s", "units", 3_000, "sale-prices/s/units"),
+        ("s", "units_per_customer", 1_000, "sale-prices/s/customers/"),
+        ("u", "units_per_customer", 2_000, "sale-prices/u/customers/"),
     ]
 
 
