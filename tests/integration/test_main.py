@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from app.db.migrate import upgrade
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import make_database
+from tests.faults.cluster import freeze, thaw
 from tests.support import is_problem, running
 
 
@@ -106,14 +105,7 @@ async def test_with_a_frozen_database_every_request_is_answered_in_time(open_fol
         database = Database(server.url, pool_size=2)
         await upgrade(database)
         async with running(create_app(settings_of(open_folder), database=database)) as http:
-            backends = [
-                int(path.parent.name)
-                for path in Path("/proc").glob("[0-9]*/stat")
-                if path.read_text().rpartition(")")[2].split()[1] == str(server.pid)
-            ]
-            frozen = [server.pid, *backends]
-            for pid in frozen:
-                os.kill(pid, signal.SIGSTOP)
+            freeze(server)
             try:
                 slowest = 0.0
                 for _ in range(3):
@@ -127,8 +119,7 @@ async def test_with_a_frozen_database_every_request_is_answered_in_time(open_fol
                     slowest = max(slowest, time.monotonic() - began)
                     assert {answer.status_code for answer in answers} <= {503, 422}
             finally:
-                for pid in reversed(frozen):
-                    os.kill(pid, signal.SIGCONT)
+                thaw(server)
             deadline = time.monotonic() + 5
             while (await http.get("/v1/keys")).status_code != 200:
                 assert time.monotonic() < deadline

@@ -1,8 +1,6 @@
 """Promise R4: with Postgres frozen every quote is refused within 1.5 s and previews go on; thawed, quotes go on too."""
 
 import asyncio
-import os
-import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,14 +13,8 @@ from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.errors import Unavailable
 from app.quotes.storefront import Asked, Reply
+from tests.faults.cluster import freeze, thaw
 from tests.quotes_support import CALLER, Books, basket, connector, encoded, house, shop_book
-
-
-def signal_server(server: EmbeddedPostgres, number: signal.Signals) -> None:
-    """Send a signal to the postmaster and to each of its children."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    for pid in (server.pid, *map(int, children)):
-        os.kill(pid, number)
 
 
 @pytest.fixture
@@ -30,7 +22,7 @@ def own_server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(open_folder / "data") as server:
         asyncio.run(upgrade(Database(server.url)))
         yield server
-        signal_server(server, signal.SIGCONT)
+        thaw(server)
 
 
 async def test_frozen_postgres_refuses_quotes_in_time_and_previews_go_on(own_server: EmbeddedPostgres) -> None:
@@ -51,7 +43,7 @@ async def test_frozen_postgres_refuses_quotes_in_time_and_previews_go_on(own_ser
                 took_s.append(time.monotonic() - began_s)
 
         before = await served.storefront.quote(encoded(basket()), asked)
-        signal_server(own_server, signal.SIGSTOP)
+        freeze(own_server)
         # Some come while the first flush hangs, some while a connection is awaited in vain.
         sent = []
         for _ in range(30):
@@ -64,7 +56,7 @@ async def test_frozen_postgres_refuses_quotes_in_time_and_previews_go_on(own_ser
         refused = await asyncio.gather(*sent)
         with pytest.raises(Unavailable):
             await served.storefront.quote(encoded(basket()), Asked(CALLER, {b"idempotency-key": key.encode()}))
-        signal_server(own_server, signal.SIGCONT)
+        thaw(own_server)
         thawed_s = time.monotonic()
         while True:
             try:
