@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
+import structlog
 
 from app.db.engine import DatabaseUnreachable, within
 from app.lanes.own_connection import OwnConnection
@@ -27,6 +28,7 @@ from app.redemptions.protocol import Draw
 # A quote waits for it, so that a database that keeps silent costs little until it is taken as away.
 ASK_S: Final = 0.25
 _PERSONAL: Final = frozenset(PERSONAL)
+_log = structlog.get_logger(__name__)
 
 type Drawn = Sequence[tuple[MeterName, Draw]]
 
@@ -78,6 +80,7 @@ class Personal:
             except Exception as error:  # whatever a lost connection comes to in its driver
                 self._connection.terminate()
                 self._connection.give_up()
+                _log.warning("personal_counters_not_read", error=repr(error))
                 raise DatabaseUnreachable(f"cannot ask the meters: {error!r}") from error
         return {row["id"]: Taken(row["cap"], row["cap_version"], row["taken"]) for row in rows}
 
