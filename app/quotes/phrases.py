@@ -18,7 +18,7 @@ from app.pricing.reasons import WIRE_NAMES, Reason
 from app.pricing.rules import KINDS
 
 _ENCODER: Final = msgspec.json.Encoder()
-_BOUND: Final = 200_000
+_BOUND: Final = 32_768  # some 5 MB of a table; average unit prices alone take new ones all the time
 SLOT_STRIDE: Final = 4_096
 REASON_STRIDE: Final = 64
 

@@ -1,5 +1,6 @@
 """The rounds of the campaign keep their promises in short, and what it did is kept over an interruption."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,7 @@ async def test_a_round_finds_holds_that_forget_their_keys(shop: tuple[EmbeddedPo
     print(
         f"figure: R3 planted: no look at the keys of holds: {violation.partition(', filled')[0]}, {done['answered']} answers, seed {SEED}"
     )
-    assert "0 told differently" not in violation
-    assert "told differently" in violation
+    assert re.search(r" [1-9]\d* told differently", violation), violation
 
 
 def test_a_campaign_goes_on_from_its_state(tmp_path: Path) -> None:
