@@ -171,6 +171,15 @@ def test_a_code_that_is_used_up_leaves_the_other_codes_of_its_coupon() -> None:
     assert of_customer["total"] == 1000
 
 
+def test_counters_of_what_the_book_does_not_have_change_nothing() -> None:
+    book: Resources = {"prices": prices(A="1000"), "promotions": {"ten": percent_off("10", requires_code=True)}}
+    coded: Resources = book | {"coupons": {"c": {"promotion": "ten", "codes": ["SAVE"]}}}
+    gone = [left("gone", "coupon_uses", 0), left("gone", "gifts", "0.5"), left("ten", "gifts", "0.5")]
+
+    assert both([("A", 1)], book, codes=["SAVE"], limited=gone)["not_applied"] == [{"code": "SAVE", "reason": "code_invalid"}]
+    assert both([("A", 1)], coded, codes=["SAVE"], limited=gone)["total"] == 900
+
+
 def test_used_up_code_refuses_the_request_where_all_codes_must_apply() -> None:
     book: Resources = {
         "prices": prices(A="1000"),
