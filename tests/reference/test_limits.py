@@ -173,7 +173,7 @@ def test_a_code_that_is_used_up_leaves_the_other_codes_of_its_coupon() -> None:
 
 def test_counters_of_what_the_book_does_not_have_change_nothing() -> None:
     book: Resources = {"prices": prices(A="1000"), "promotions": {"ten": percent_off("10", requires_code=True)}}
-    coded: Resources = book | {"coupons": {"c": {"promotion": "ten", "codes": ["SAVE"]}}}
+    coded: Resources = {**book, "coupons": {"c": {"promotion": "ten", "codes": ["SAVE"]}}}
     gone = [left("gone", "coupon_uses", 0), left("gone", "gifts", "0.5"), left("ten", "gifts", "0.5")]
 
     assert both([("A", 1)], book, codes=["SAVE"], limited=gone)["not_applied"] == [{"code": "SAVE", "reason": "code_invalid"}]
